@@ -1,0 +1,1 @@
+"""Click commands: parse, one library call, render. Nothing else prints or exits."""

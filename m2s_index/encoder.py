@@ -1,0 +1,42 @@
+"""The protocol that every encoder satisfies, so that the library never imports a network.
+
+``build`` takes any object with these members; ``m2s_index.encoders`` has the ones that ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from m2s_index.types import EncoderIdentity, Float32Array, Image
+
+
+class Encoder(Protocol):
+    """Turns key frames into numbers."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What makes this encoder's vectors comparable with others."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many frames ``encode_frames`` is given at once (the last call of a film has fewer)."""
+        ...
+
+    def encode_frames(self, frames: Sequence[Image]) -> Float32Array:
+        """Features of each frame: float32 [N, D], C-contiguous, not normalised.
+
+        Args:
+            frames: N RGB pictures, uint8 [height, width, 3], of any size, 1 ≤ N ≤ ``batch_size``.
+                A frame's features do not depend on the others in the call.
+        """
+        ...
+
+    def encode_scene(self, features: Float32Array) -> Float32Array:
+        """One vector for a scene: float32 [D], not normalised (the catalogue normalises cosine rows).
+
+        Args:
+            features: float32 [N, D], the features of the scene's key frames in order.
+        """
+        ...
