@@ -36,7 +36,8 @@ class Catalog:
     def __init__(self, folder: Path, *, writable: bool) -> None:
         self.folder = folder
         self.writable = writable
-        self._engine = open_engine(folder / DATABASE_NAME, writable=writable)
+        self._reading = open_engine(folder / DATABASE_NAME, writable=False)
+        self._writing = open_engine(folder / DATABASE_NAME, writable=True) if writable else None
 
     @classmethod
     def open(cls, folder: Path, *, writable: bool = False, create: bool = False) -> Catalog:
@@ -80,7 +81,9 @@ class Catalog:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._reading.dispose()
+        if self._writing:
+            self._writing.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -96,13 +99,15 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the catalogue."""
-        with self._wrapped(), Session(self._engine) as session:
+        with self._wrapped(), Session(self._reading) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes appear together, or, if the block raises, not at all."""
-        with self._wrapped(), Session(self._engine) as session, session.begin():
+        if self._writing is None:
+            raise CatalogError(f"catalogue {self.folder} was opened for reading only")
+        with self._wrapped(), Session(self._writing) as session, session.begin():
             yield session
 
     @contextmanager
@@ -124,9 +129,7 @@ class Catalog:
         if revision == SCHEMA_REVISION:
             return
         if revision is None and tables and not create:
-            raise CatalogDamagedError(
-                f"{self.folder / DATABASE_NAME} is a database, but not an m2s catalogue"
-            )
+            raise CatalogDamagedError(f"{self.folder / DATABASE_NAME} is a database, but not an m2s catalogue")
         if revision is None and not create:
             raise CatalogMissingError(
                 f"the catalogue in {self.folder} is empty: run 'm2s index build PATH --catalog {self.folder}'"
@@ -144,8 +147,9 @@ class Catalog:
 
     def _revision(self) -> tuple[str | None, bool]:
         """The schema's revision, None where there is none, and whether there are any tables."""
+        engine = self._writing or self._reading
         try:
-            with self._engine.connect() as connection:
+            with engine.connect() as connection:
                 names = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
                 if "alembic_version" not in names:
                     return None, bool(names)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, QueuePool, create_engine, event
 
 SCHEMA_REVISION = "0001"
 """The newest migration. A test holds it against Alembic's own head, so that reading needs no Alembic."""
@@ -60,20 +60,17 @@ def open_engine(path: Path, *, writable: bool) -> Engine:
 
     A writer's transactions begin with ``BEGIN IMMEDIATE``, so that two never deadlock on an upgrade.
     """
-    if writable:
-        query = "mode=rwc"
-        journal = "DELETE" if file_system_type(path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
-    else:
-        # A reader of a WAL database must write its shared-memory file; where it cannot, nobody else
-        # can write either, and the file may be taken as immutable.
-        query = "mode=rw" if _can_write(path) else "mode=ro&immutable=1"
-        journal = None
-    uri = f"{path.resolve().as_uri()}?{query}"
+    network = file_system_type(path.parent) in NETWORK_FILE_SYSTEMS
+    journal = ("DELETE" if network else "WAL") if writable else None
 
     def connect() -> sqlite3.Connection:
+        # A reader of a WAL database must write its shared-memory file; where it cannot, nobody else
+        # can write either, and the file may be taken as immutable.
+        reader = "mode=rw" if _can_write(path) else "mode=ro&immutable=1"
+        uri = f"{path.resolve().as_uri()}?{'mode=rwc' if writable else reader}"
         return sqlite3.connect(uri, uri=True, check_same_thread=False, cached_statements=256)
 
-    engine = create_engine("sqlite://", creator=connect)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
     begin = "BEGIN IMMEDIATE" if writable else "BEGIN"
     event.listen(engine, "connect", lambda connection, _record: _configure(connection, journal))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
@@ -82,4 +79,4 @@ def open_engine(path: Path, *, writable: bool) -> Engine:
 
 def _can_write(path: Path) -> bool:
     """Whether this process can write the file and beside it; access(2) also sees read-only mounts."""
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return all(os.access(place, os.W_OK) for place in (path, path.parent))

@@ -12,7 +12,8 @@
     ├── CatalogError              a catalogue that cannot be opened or written
     │   ├── CatalogMissingError   there is none in that folder
     │   ├── CatalogVersionError   its schema is of a newer m2s
-    │   └── CatalogDamagedError   it is not a database, or not one of ours
+    │   ├── CatalogDamagedError   it is not a database, or not one of ours
+    │   └── KeyFrameError         a film's key-frame file is missing or damaged
     ├── IndexFileError            a FAISS file that is missing, stale or damaged (rebuilt from the catalogue)
     └── WorkerError               a worker process that died, hung or broke the protocol
 
@@ -72,6 +73,10 @@ class CatalogVersionError(CatalogError):
 
 class CatalogDamagedError(CatalogError):
     """The catalogue's file is no database, or not one of ours."""
+
+
+class KeyFrameError(CatalogError):
+    """A film's key-frame file is missing or damaged; the film has to be read again."""
 
 
 class IndexFileError(M2SError):

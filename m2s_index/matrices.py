@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from m2s_index.errors import CatalogDamagedError, CatalogError, UsageError
 from m2s_index.schema import EmbeddingRow, EncoderRow, FeatureRow, SceneRow, SettingRow
 from m2s_index.types import EncoderIdentity, FilmVectors, Float32Array, SceneEmbeddings
 
-DTYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 """What a matrix may be stored as: by name, little-endian."""
 
 
@@ -132,7 +133,8 @@ def decode_matrix(data: bytes, rows: int, columns: int, dtype: str, where: str) 
             f"the matrix of {where} is damaged ({len(data)} bytes for {rows}×{columns} {dtype}): "
             "run 'm2s index repair'"
         )
-    return np.frombuffer(data, kind).reshape(rows, columns).astype(np.float32)
+    matrix: Float32Array = np.frombuffer(data, kind).reshape(rows, columns).astype(np.float32)
+    return matrix
 
 
 def scene_vector(session: Session, encoder: StoredEncoder, scene_id: int) -> Float32Array:
@@ -143,9 +145,7 @@ def scene_vector(session: Session, encoder: StoredEncoder, scene_id: int) -> Flo
     """
     movie_id = session.scalar(select(SceneRow.movie_id).where(SceneRow.id == scene_id))
     row = session.scalar(
-        select(EmbeddingRow).where(
-            EmbeddingRow.movie_id == movie_id, EmbeddingRow.encoder_id == encoder.encoder_id
-        )
+        select(EmbeddingRow).where(EmbeddingRow.movie_id == movie_id, EmbeddingRow.encoder_id == encoder.encoder_id)
     )
     if row is None:
         raise UsageError(
@@ -153,14 +153,13 @@ def scene_vector(session: Session, encoder: StoredEncoder, scene_id: int) -> Flo
             f"make it with 'm2s index build --encoder {encoder.name}'"
         )
     matrix = decode_matrix(row.data, row.rows, row.columns, row.dtype, f"movie {row.movie_id}")
-    return matrix[scene_id - row.first_scene_id]
+    vector: Float32Array = matrix[scene_id - row.first_scene_id]
+    return vector
 
 
 def shot_features(session: Session, encoder: StoredEncoder, movie_id: int) -> Float32Array:
     """A movie's shot features: float32 [shots, D], not normalised."""
-    query = select(FeatureRow).where(
-        FeatureRow.movie_id == movie_id, FeatureRow.encoder_id == encoder.encoder_id
-    )
+    query = select(FeatureRow).where(FeatureRow.movie_id == movie_id, FeatureRow.encoder_id == encoder.encoder_id)
     row = session.scalar(query)
     if row is None:
         raise CatalogError(f"movie {movie_id} has no shot features by encoder '{encoder.name}'")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import options_text
 from m2s_index.errors import CatalogError
+from m2s_index.files import display_name
 from m2s_index.matrices import add_vectors
 from m2s_index.schema import GenreRow, LabelRow, MovieRow, SceneRow, ShotRow
-from m2s_index.types import Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
+from m2s_index.types import BuildOptions, Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
 
 
-def add_film(
-    session: Session, film: Film, vectors: FilmVectors | None, *, replaces: int | None = None
-) -> int:
+def add_film(session: Session, film: Film, vectors: FilmVectors | None, *, replaces: int | None = None) -> int:
     """Store a film with its shots, scenes and matrices; returns its movie id.
 
     ``replaces`` is the movie id of an earlier reading of the same file: it goes, its labels move over.
@@ -65,6 +63,12 @@ def move_movie(session: Session, movie_id: int, path: str, modified_ns: int) -> 
     session.execute(update(MovieRow).where(MovieRow.id == movie_id).values(**values))
 
 
+def stored_options(session: Session, movie_id: int) -> BuildOptions:
+    """The options that a movie was read with."""
+    text = session.scalar(select(MovieRow.options).where(MovieRow.id == movie_id))
+    return BuildOptions(**json.loads(text)) if text else BuildOptions()
+
+
 def list_movies(session: Session) -> list[Movie]:
     """All movies by id."""
     return _movies(session, None)
@@ -94,9 +98,7 @@ def list_shots(session: Session, movie_id: int) -> list[Shot]:
     ]  # fmt: skip
 
 
-def list_scenes(
-    session: Session, *, movie_id: int | None = None, ids: list[int] | None = None
-) -> list[Scene]:
+def list_scenes(session: Session, *, movie_id: int | None = None, ids: list[int] | None = None) -> list[Scene]:
     """Scenes of one movie in order, or those with the given ids, by id; all where neither is given."""
     query = select(SceneRow, MovieRow.name).join(MovieRow, MovieRow.id == SceneRow.movie_id)
     if movie_id is not None:
@@ -118,11 +120,6 @@ def as_scene(row: SceneRow, movie: str) -> Scene:
         row.start_seconds,
         row.end_seconds,
     )
-
-
-def display_name(path: str) -> str:
-    """A file's stem as text that can be shown: bytes that are not UTF-8 become replacement characters."""
-    return Path(path).stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _transition(value: str) -> Transition:
@@ -197,11 +194,13 @@ def _movies(session: Session, movie_id: int | None) -> list[Movie]:
         genre_query = genre_query.where(GenreRow.movie_id == movie_id)
     for owner, genre in session.execute(genre_query):
         genres.setdefault(owner, []).append(genre)
-    return [_as_movie(row, tuple(genres.get(row[0].id, ()))) for row in session.execute(query)]
+    return [
+        _as_movie(row, shot_count, scene_count, tuple(genres.get(row.id, ())))
+        for row, shot_count, scene_count in session.execute(query)
+    ]
 
 
-def _as_movie(found: Row[tuple[MovieRow, int, int]], genres: tuple[str, ...]) -> Movie:
-    row, shots, scenes = found.tuple()
+def _as_movie(row: MovieRow, shots: int, scenes: int, genres: tuple[str, ...]) -> Movie:
     crop = None
     if row.crop_left_px is not None and row.crop_top_px is not None:
         crop = Crop(row.crop_left_px, row.crop_top_px, row.crop_width_px or 0, row.crop_height_px or 0)

@@ -234,9 +234,7 @@ class IndexEntryRow(Base):
 
     __tablename__ = "index_entries"
 
-    index_file_id: Mapped[int] = mapped_column(
-        ForeignKey("index_files.id", ondelete="CASCADE"), primary_key=True
-    )
+    index_file_id: Mapped[int] = mapped_column(ForeignKey("index_files.id", ondelete="CASCADE"), primary_key=True)
     embedding_id: Mapped[int] = mapped_column(primary_key=True)
     movie_id: Mapped[int]
     first_scene_id: Mapped[int]

@@ -1,0 +1,320 @@
+"""``m2s index``: build a catalogue, say what is in it, check it, mend it, take a movie out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from m2s_index.cli.options import catalog_option, encoder_options, format_options
+from m2s_index.cli.output import print_json, print_table, say, shown, size
+
+if TYPE_CHECKING:
+    from m2s_index.build import BuildResult
+    from m2s_index.catalog import Catalog
+    from m2s_index.encoder import Encoder
+    from m2s_index.index_kinds import Kind
+    from m2s_index.plan import BuildPlan
+    from m2s_index.types import BuildOptions
+
+
+@click.group()
+def index() -> None:
+    """Build a catalogue, and keep it sound."""
+
+
+@index.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@catalog_option
+@encoder_options
+@click.option("--detector", help="How shots are found.  [default: adaptive]")
+@click.option("--min-shot", "min_shot_seconds", type=click.FloatRange(0), help="The shortest shot, in seconds.")
+@click.option(
+    "--scenes", type=click.Choice(["windows", "whole-file"]), help="Runs of shots, or each file one scene."
+)
+@click.option("--scene-shots", type=click.IntRange(1), help="Shots in a scene.  [default: 9]")
+@click.option(
+    "--scene-stride", type=click.IntRange(1), help="Shots from one scene's start to the next.  [default: 9]"
+)
+@click.option("--frames-per-shot", type=click.IntRange(1, 32), help="Key frames kept of each shot.  [default: 1]")
+@click.option(
+    "--keyframe-px", type=click.IntRange(32, 4096), help="Longer side of stored key frames.  [default: 544]"
+)
+@click.option("--workers", type=click.IntRange(1), help="Decoder processes.  [default: one a core]")
+@click.option("--metadata", type=click.Path(path_type=Path), help="CSV: movie, title, year, genres.")
+@click.option(
+    "--index",
+    "index_kind",
+    type=click.Choice(["auto", "exact", "graph", "compressed"]),
+    default="auto",
+    show_default=True,
+    help="Kind of FAISS index; auto goes by size and memory.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@format_options("table", "json")
+def build(
+    paths: tuple[Path, ...],
+    catalog_folder: Path,
+    encoder_name: str | None,
+    weights: Path | None,
+    device: str | None,
+    precision: Literal["fp32", "bf16"] | None,
+    threads: int | None,
+    workers: int | None,
+    metadata: Path | None,
+    index_kind: str,
+    dry_run: bool,
+    output_format: str,
+    **cutting: Any,
+) -> None:
+    """Index the films among PATHS (files and folders) into the catalogue.
+
+    Films that are there already and have not changed are passed over. What an earlier build chose
+    (encoder, detector, scenes) holds until another is named. Without PATHS, films that are indexed are
+    embedded with --encoder from their stored key frames.
+    """
+    from m2s_index.catalog import Catalog
+    from m2s_index.encoders.registry import make_encoder
+    from m2s_index.errors import CatalogMissingError, UsageError
+    from m2s_index.metadata import read_metadata
+    from m2s_index.plan import plan_build, plan_stored
+    from m2s_index.workers import WorkerPool, usable_cores
+
+    table = read_metadata(metadata) if metadata else {}
+    try:
+        known: Catalog | None = Catalog.open(catalog_folder)
+    except CatalogMissingError:
+        if not paths:
+            raise
+        known = None
+    options, stored_name = _remembered(known, cutting)
+    encoder = make_encoder(
+        encoder_name or stored_name or "gist", weights=weights, device=device, precision=precision, threads=threads
+    )
+    workers = workers or usable_cores()
+    with WorkerPool(workers) as pool:
+        if paths:
+            plan = plan_build(known, paths, options, pool)
+        elif known:
+            plan = plan_stored(known)
+        _announce(plan, known, options, encoder, workers)
+        if dry_run:
+            if output_format == "json":
+                print_json(_plan_json(plan))
+            click.get_current_context().exit(1 if plan.failures else 0)
+        if known:
+            known.close()
+        elif not plan.films:
+            for failure in plan.failures:
+                say(f"failed: {shown(failure.error)}")
+            raise UsageError(f"no film found in {', '.join(shown(str(path)) for path in paths)}; nothing to index")
+        result = _run(catalog_folder, encoder, options, plan, pool, index_kind, table)
+    _report(result, output_format, catalog_folder)
+    click.get_current_context().exit(1 if result.failures else 0)
+
+
+def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOptions, str | None]:
+    """The catalogue's options with those given now in their place, and its default encoder's name."""
+    from dataclasses import replace
+
+    from m2s_index.catalog import saved_options
+    from m2s_index.matrices import default_encoder
+    from m2s_index.scenes import group_scenes
+    from m2s_index.shots import make_detector
+    from m2s_index.types import BuildOptions
+
+    given = {name: value for name, value in cutting.items() if value is not None}
+    if known is None:
+        options, name = BuildOptions(), None
+    else:
+        with known.read() as session:
+            options, stored = saved_options(session), default_encoder(session)
+            name = stored.identity.name if stored else None
+    options = replace(options, **given)
+    # Refuse what cannot be before any film is opened.
+    make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
+    group_scenes(1, scene_shots=options.scene_shots, scene_stride=options.scene_stride)
+    return options, name
+
+
+def _announce(
+    plan: BuildPlan, known: Catalog | None, options: BuildOptions, encoder: Encoder, workers: int
+) -> None:
+    """What there is to do, and about what it costs: before it is begun."""
+    from m2s_index.cli.estimate import bytes_per_hour, duration, seconds_per_frame
+
+    parts = [f"{len(plan.films)} films to index ({plan.hours:.1f} h of video)"]
+    parts += [f"{len(plan.unchanged)} unchanged"] if plan.unchanged else []
+    parts += [f"{len(plan.moved)} moved"] if plan.moved else []
+    parts += [f"{len(plan.copies)} copies"] if plan.copies else []
+    parts += [f"{len(plan.failures)} unreadable"] if plan.failures else []
+    parts += [f"{plan.other_files} other files"] if plan.other_files else []
+    say(", ".join(parts) + f"; encoder {encoder.identity.name}")
+    for path, original in plan.copies:
+        say(f"copy: {shown(path)} is the same film as {shown(original)}")
+    if plan.films:
+        seconds = plan.estimated_seconds(workers, seconds_per_frame(encoder), options.frames_per_shot)
+        disk = plan.estimated_bytes(bytes_per_hour(known), options.frames_per_shot)
+        say(f"about {duration(seconds)} and {size(disk)} of disk, with {workers} decoders")
+
+
+def _plan_json(plan: BuildPlan) -> dict[str, Any]:
+    return {
+        "films": [shown(film.file.path) for film in plan.films],
+        "hours": plan.hours,
+        "unchanged": len(plan.unchanged),
+        "copies": [[shown(path), shown(original)] for path, original in plan.copies],
+        "failures": [{"path": shown(f.path), "error": shown(f.error)} for f in plan.failures],
+    }
+
+
+def _run(
+    folder: Path,
+    encoder: Encoder,
+    options: BuildOptions,
+    plan: BuildPlan,
+    pool: Any,
+    index_kind: Kind | Literal["auto"],
+    table: dict[str, Any],
+) -> BuildResult:
+    from m2s_index.build import Builder
+    from m2s_index.catalog import Catalog
+    from m2s_index.cli.progress import BuildProgress
+    from m2s_index.lock import BuildLock
+    from m2s_index.workers import usable_cores
+
+    with Catalog.open(folder, create=True) as catalog, BuildLock(folder), BuildProgress(plan) as progress:
+        builder = Builder(catalog, encoder, options, index_kind=index_kind, metadata=table, on_event=progress.event)
+        busy = min(pool.size, max(1, len(plan.films)))
+        try:
+            return builder.run(plan, pool, decode_threads=max(1, usable_cores() // busy))
+        except KeyboardInterrupt:
+            progress.stop()
+            say("stopped; what is whole is kept: run the same command to go on")
+            raise
+
+
+def _report(result: BuildResult, output_format: str, folder: Path) -> None:
+    """The summary: what failed and why, by name."""
+    failures = [{"path": shown(f.path), "error": shown(f.error)} for f in result.failures]
+    for path, packets in result.damaged.items():
+        say(f"damaged: {shown(path)}: {packets} packets could not be decoded and were skipped")
+    for failure in failures:
+        say(f"failed: {failure['error']}")
+    for name in result.metadata_unmatched:
+        say(f"metadata: no film is called '{name}'")
+    if output_format == "json":
+        movies = {
+            "indexed": result.indexed,
+            "unchanged": result.unchanged,
+            "failed": len(failures),
+            "embedded": result.embedded,
+            "moved": result.moved,
+            "copies": len(result.copies),
+        }
+        print_json(
+            {
+                "movies": movies,
+                "shots": result.shots,
+                "scenes": result.scenes,
+                "failures": failures,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+        return
+    parts = [f"{result.indexed} films indexed ({result.shots} shots, {result.scenes} scenes)"]
+    parts += [f"{result.embedded} embedded from key frames"] if result.embedded else []
+    parts += [f"{result.unchanged} unchanged"] if result.unchanged else []
+    parts += [f"{len(failures)} failed"] if failures else []
+    click.echo(f"{', '.join(parts)} in {result.seconds:.1f} s → {folder}")
+    if result.index:
+        say(f"index: {result.index.kind}, {result.index.vectors} scenes ({result.index.reason})")
+
+
+@index.command()
+@catalog_option
+@format_options("table", "json")
+def status(catalog_folder: Path, output_format: str) -> None:
+    """Say what is in the catalogue: films, encoders, index files."""
+    from m2s_index.catalog import Catalog
+    from m2s_index.status import catalog_status
+
+    with Catalog.open(catalog_folder) as catalog:
+        state = catalog_status(catalog)
+    if output_format == "json":
+        print_json(state)
+        return
+    total = state["movies"]
+    click.echo(
+        f"{catalog_folder}: {len(total)} films, {state['hours']:.2f} h, {state['shots']} shots, "
+        f"{state['scenes']} scenes, {size(state['bytes'])}"
+    )
+    print_table(
+        ("id", "film", "title", "year", "minutes", "shots", "scenes", "video"),
+        (
+            (m["movie_id"], m["movie"], m["title"], m["year"], f"{m['seconds'] / 60:.1f}", m["shots"], m["scenes"],
+             f"{m['codec']} {m['width']}×{m['height']}")
+            for m in total
+        ),
+    )  # fmt: skip
+    print_table(
+        ("encoder", "default", "dimension", "films", "scenes", "index", "not in it yet"),
+        (
+            (e["name"], "yes" if e["default"] else "", e["dimension"], e["movies"], e["scenes"],
+             e["index"] or "none", e["fresh"])
+            for e in state["encoders"]
+        ),
+    )  # fmt: skip
+
+
+@index.command()
+@catalog_option
+@format_options("table", "json")
+def verify(catalog_folder: Path, output_format: str) -> None:
+    """Check that the catalogue is sound: database, matrices, key frames, index files, sources."""
+    from m2s_index.catalog import Catalog
+    from m2s_index.verify import verify_catalog
+
+    with Catalog.open(catalog_folder) as catalog:
+        found = verify_catalog(catalog)
+    if output_format == "json":
+        print_json({"ok": found.ok, "problems": [vars(p) for p in found.problems], "notes": list(found.notes)})
+    else:
+        for problem in found.problems:
+            click.echo(f"{problem.what}: {problem.where}; {problem.remedy}")
+        for note in found.notes:
+            click.echo(f"note: {note}")
+        click.echo("sound" if found.ok else f"{len(found.problems)} problems")
+    click.get_current_context().exit(0 if found.ok else 1)
+
+
+@index.command()
+@catalog_option
+def repair(catalog_folder: Path) -> None:
+    """Make again what is derived, and mark what has to be read again for the next build."""
+    from m2s_index.catalog import Catalog
+    from m2s_index.lock import BuildLock
+    from m2s_index.verify import repair_catalog
+
+    with Catalog.open(catalog_folder, writable=True) as catalog, BuildLock(catalog_folder):
+        for line in repair_catalog(catalog):
+            click.echo(line)
+
+
+@index.command()
+@click.argument("movie")
+@catalog_option
+def remove(movie: str, catalog_folder: Path) -> None:
+    """Take MOVIE (a name, a title, or a movie id) out of the catalogue. Its file is not touched."""
+    from m2s_index.catalog import Catalog
+    from m2s_index.lock import BuildLock
+    from m2s_index.movies import remove_movie
+    from m2s_index.refs import find_movie
+
+    with Catalog.open(catalog_folder, writable=True) as catalog, BuildLock(catalog_folder):
+        with catalog.write() as session:
+            found = find_movie(session, movie, bare_number_is_id=True)
+            file = remove_movie(session, found.movie_id)
+        (catalog.keyframes_folder / file).unlink(missing_ok=True)
+    click.echo(f"removed {found.name} from {catalog_folder}")

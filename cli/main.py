@@ -1,0 +1,57 @@
+"""The ``m2s`` command: its groups, and how errors become exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from m2s_index import __version__
+from m2s_index.cli.demo import demo
+from m2s_index.cli.encoders import encoders
+from m2s_index.cli.index import index
+from m2s_index.cli.labels import labels
+from m2s_index.cli.query import query
+from m2s_index.cli.shots import shots
+from m2s_index.errors import M2SError, UsageError
+
+INTERRUPTED = 130
+
+
+class _Command(click.Group):
+    """Turns m2s errors into one line and an exit status: 2 for wrong usage, 1 for all else."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as exc:
+            click.echo(f"m2s: {exc}", err=True)
+            ctx.exit(2)
+        except M2SError as exc:
+            click.echo(f"m2s: {exc}", err=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            # The reader of our output has gone ("m2s … | head"); there is nobody left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("m2s: stopped", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="m2s")
+def main() -> None:
+    """Find scenes in films: index folders of video, and search them for similar scenes.
+
+    \b
+    m2s demo                                a small catalogue to try, no films needed
+    m2s index build ~/films                 index a folder of films
+    m2s query --scene "Big Buck#3" -k 10    scenes like this one
+    """
+
+
+for command in (demo, index, shots, query, labels, encoders):
+    main.add_command(command)

@@ -1,0 +1,1 @@
+"""Networks, preprocessing, weights. The library never imports this package."""

@@ -1,0 +1,31 @@
+"""What is known of an encoder before it is made: for lists and for error messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """One line of ``m2s encoders list``.
+
+    ``dimension`` and ``input_px`` are None where they depend on the model; ``weights`` is ``none`` or says
+    where they come from; ``mean`` and ``std`` are per RGB channel in [0, 1]; ``weights_sha256`` is None
+    where no one file is prescribed (the file in use is in the encoder's identity).
+    """
+
+    name: str
+    dimension: int | None
+    weights: str
+    licence: str
+    source: str
+    description: str
+    input_px: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    weights_sha256: str | None = None
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether a file of weights must be found or given."""
+        return self.weights != "none"

@@ -1,0 +1,152 @@
+"""Which encoders there are, by name. One literal dict; networks are imported only when one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from m2s_index.encoder import Encoder
+from m2s_index.encoders.record import EncoderRecord
+from m2s_index.errors import UsageError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an encoder is to run; None leaves the choice to the encoder."""
+
+    weights: Path | None = None
+    device: str | None = None
+    precision: Precision | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record to show and a function that makes the encoder from its full name and options."""
+
+    record: EncoderRecord
+    make: Callable[[str, Options], Encoder]
+
+
+def _gist(name: str, options: Options) -> Encoder:
+    from m2s_index.encoders.gist import GistEncoder
+
+    if options.weights is not None:
+        raise UsageError(f"encoder {name} has no weights; leave out the weights file {options.weights}")
+    if options.device not in (None, "cpu"):
+        raise UsageError(f"encoder {name} runs on the CPU only; leave out the device {options.device!r}")
+    if options.precision not in (None, "fp32"):
+        raise UsageError(f"encoder {name} computes in fp32 only; leave out the precision")
+    return GistEncoder()
+
+
+def _clip(name: str, options: Options) -> Encoder:
+    from m2s_index.encoders.timm_image import CLIP_MODEL, load_timm
+
+    return load_timm(
+        name,
+        CLIP_MODEL,
+        keep_head=True,
+        crop_fraction=1.0,
+        weights=options.weights,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+    )
+
+
+def _timm(name: str, options: Options) -> Encoder:
+    from m2s_index.encoders.timm_image import load_timm
+
+    return load_timm(
+        name,
+        name.removeprefix("timm:"),
+        weights=options.weights,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+    )
+
+
+ENCODERS: dict[str, Entry] = {
+    "gist": Entry(
+        EncoderRecord(
+            name="gist",
+            dimension=512,
+            weights="none",
+            licence="Apache-2.0 (part of m2s)",
+            source="Oliva and Torralba, IJCV 42(3), 2001",
+            description="oriented filter energies on a grid: layout and texture; works offline, on the CPU",
+            input_px=128,
+        ),
+        _gist,
+    ),
+    "clip": Entry(
+        EncoderRecord(
+            name="clip",
+            dimension=512,
+            weights="hub: timm/vit_base_patch16_clip_224.openai, or --weights FILE",
+            licence="MIT (openai/CLIP)",
+            source="Radford et al., ICML 2021",
+            description="CLIP ViT-B/16 image encoder with its projection: what is in the picture",
+            input_px=224,
+            mean=(0.48145466, 0.4578275, 0.40821073),
+            std=(0.26862954, 0.26130258, 0.27577711),
+        ),
+        _clip,
+    ),
+    "timm:": Entry(
+        EncoderRecord(
+            name="timm:<model>",
+            dimension=None,
+            weights="hub, or --weights FILE",
+            licence="the model's own",
+            source="timm (Wightman)",
+            description="any image model of timm, pooled features, e.g. timm:resnet50.a1_in1k",
+        ),
+        _timm,
+    ),
+}
+"""By exact name, or, for a key that ends in a colon, by prefix."""
+
+
+def list_encoders() -> tuple[EncoderRecord, ...]:
+    """What ``make_encoder`` can make, in the order to show; imports no network."""
+    return tuple(entry.record for entry in ENCODERS.values())
+
+
+def make_encoder(
+    name: str,
+    *,
+    weights: Path | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> Encoder:
+    """The encoder of that name, ready to run.
+
+    Args:
+        name: ``gist``, ``clip`` or ``timm:<model>``.
+        weights: a local file (.safetensors, .pt, .pth); None takes the hub's cache, then the hub.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; None takes CUDA where there is one.
+        precision: None takes bf16 on CUDA and fp32 on the CPU.
+        threads: how many CPU threads a network may use (a setting of the whole process); None leaves it.
+
+    Raises:
+        UsageError: the name, device, precision or number of threads cannot be.
+        WeightsError: the weights are missing, damaged or of another model.
+    """
+    if precision not in (None, "fp32", "bf16"):
+        raise UsageError(f"precision {precision!r}: choose fp32 or bf16")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads}: give at least 1")
+    prefix, colon, model = name.partition(":")
+    entry = ENCODERS.get(prefix + colon)
+    if entry is None or (colon and not model):
+        valid = ", ".join(record.name for record in list_encoders())
+        raise UsageError(f"unknown encoder {name!r}; choose one of: {valid}")
+    return entry.make(name, Options(weights, device, precision, threads))

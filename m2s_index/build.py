@@ -1,0 +1,270 @@
+"""Building a catalogue: films in, shots, scenes, embeddings and an index out. Incremental and resumable.
+
+Worker processes decode; one thread of this process embeds and stores, film by film; the calling thread
+hears the workers. A film's key-frame file is in place before its rows are committed, and all its rows
+appear together. The FAISS file is written at the end, and now and then on the way.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from m2s_index.assembly import FilmAssembly, embed_movie, movies_without, sweep_keyframes
+from m2s_index.catalog import Catalog, save_options
+from m2s_index.encoder import Encoder
+from m2s_index.errors import EncoderError, KeyFrameError
+from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.index_file import IndexFile, write_index
+from m2s_index.index_kinds import Kind
+from m2s_index.matrices import register_encoder
+from m2s_index.metadata import MovieMetadata, apply_metadata
+from m2s_index.plan import BuildPlan, Failure, PlannedFilm, note_moves
+from m2s_index.types import BuildOptions
+from m2s_index.wire import Failed, Job, Progress
+from m2s_index.workers import WorkerPool
+
+WRITE_INDEX_EVERY_SECONDS = 600.0
+MOST_WAITING_BYTES = 48 << 20
+"""Key frames that wait for the encoder; beyond it the decoders wait too."""
+
+
+@dataclass(frozen=True)
+class BuildEvent:
+    """Something a person may want to see. ``path`` names the film.
+
+    ``kind`` is "progress" (frames, seconds and shots so far), "indexed", "embedded" or "failed".
+    """
+
+    kind: Literal["progress", "indexed", "embedded", "failed"]
+    path: str
+    frames: int = 0
+    seconds: float = 0.0
+    shots: int = 0
+    scenes: int = 0
+    damaged_packets: int = 0
+    error: str = ""
+
+
+@dataclass
+class BuildResult:
+    """What a build did. ``shots`` and ``scenes`` are those of the films that it indexed."""
+
+    indexed: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    damaged: dict[str, int] = field(default_factory=dict)
+    shots: int = 0
+    scenes: int = 0
+    seconds: float = 0.0
+    index: IndexFile | None = None
+    metadata_unmatched: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Something for the embedding thread: one of a shot to add, a film to store, one to drop, one to embed."""
+
+    assembly: FilmAssembly | None = None
+    add: ShotFound | None = None
+    store: FilmRead | None = None
+    embed: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(data) for data in self.add.pictures) if self.add else 0
+
+
+class Builder:
+    """One build of one catalogue with one encoder. The caller holds the catalogue's ``BuildLock``."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        encoder: Encoder,
+        options: BuildOptions,
+        *,
+        index_kind: Kind | Literal["auto"] = "auto",
+        metadata: dict[str, MovieMetadata] | None = None,
+        on_event: Callable[[BuildEvent], None] = lambda event: None,
+    ) -> None:
+        self._catalog, self._encoder, self._options = catalog, encoder, options
+        self._index_kind, self._metadata, self._on_event = index_kind, metadata or {}, on_event
+        self._result = BuildResult()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[BuildEvent] = queue.SimpleQueue()
+        self._waiting_bytes = 0
+        self._counting = threading.Lock()
+        self._fatal: Exception | None = None
+        self._stopping = False
+        self._index_written = time.monotonic()
+
+    def run(self, plan: BuildPlan, pool: WorkerPool, *, decode_threads: int = 1) -> BuildResult:
+        """Do what ``plan`` says, then embed the films it found unchanged that this encoder lacks.
+
+        One bad film is a failure in the result and never stops the build.
+
+        Raises:
+            CatalogError: the catalogue cannot be written (a full disk, say); what is whole is kept.
+        """
+        started = time.monotonic()
+        self._prepare(plan)
+        thread = threading.Thread(target=self._work, name="m2s embedding", daemon=True)
+        thread.start()
+        try:
+            self._decode(plan.films, pool, decode_threads)
+            for movie_id in self._to_embed(plan.unchanged):
+                self._tasks.put(_Task(embed=movie_id))
+            self._tasks.put(None)
+            while thread.is_alive():
+                thread.join(0.1)
+                self._tell()
+        except BaseException:
+            # Also on Ctrl-C: what is being stored is finished, nothing more is begun.
+            self._stopping = True
+            self._tasks.put(None)
+            thread.join()
+            raise
+        self._tell()
+        if self._fatal:
+            raise self._fatal
+        self._finish()
+        self._result.seconds = time.monotonic() - started
+        return self._result
+
+    # --- in the calling thread ------------------------------------------------------------------------
+
+    def _prepare(self, plan: BuildPlan) -> None:
+        result = self._result
+        result.failures = list(plan.failures)
+        result.copies = list(plan.copies)
+        result.unchanged = len(plan.unchanged)
+        result.moved = len(plan.moved)
+        with self._catalog.write() as session:
+            save_options(session, self._options)
+            note_moves(session, plan)
+            self._stored_encoder = register_encoder(session, self._encoder.identity)
+        sweep_keyframes(self._catalog)
+
+    def _to_embed(self, movie_ids: Sequence[int]) -> list[int]:
+        with self._catalog.read() as session:
+            return movies_without(session, self._encoder.identity, movie_ids)
+
+    def _decode(self, films: Sequence[PlannedFilm], pool: WorkerPool, threads: int) -> None:
+        by_path = {film.file.path: film for film in films}
+        assemblies: dict[str, FilmAssembly] = {}
+        jobs = [Job("film", path, self._options, threads) for path in by_path]
+        try:
+            for job, message in pool.run(jobs, hold=self._must_wait):
+                self._tell()
+                if self._fatal:
+                    return
+                if isinstance(message, Progress):
+                    self._on_event(BuildEvent("progress", job.path, message.frames, message.seconds, message.shots))
+                    continue
+                if isinstance(message, Failed):
+                    self._fail(job.path, message.error)
+                    if failed := assemblies.pop(job.path, None):
+                        self._tasks.put(_Task(failed))
+                    continue
+                assembly = assemblies.get(job.path)
+                if assembly is None:
+                    planned = by_path[job.path]
+                    assembly = FilmAssembly(self._catalog, self._encoder, planned, self._options)
+                    assemblies[job.path] = assembly
+                if isinstance(message, FilmRead):
+                    self._tasks.put(_Task(assemblies.pop(job.path), store=message))
+                elif isinstance(message, ShotFound):
+                    task = _Task(assembly, add=message)
+                    self._count(task.bytes)
+                    self._tasks.put(task)
+        finally:
+            for unfinished in assemblies.values():
+                self._tasks.put(_Task(unfinished))
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._waiting_bytes += change
+
+    def _must_wait(self) -> bool:
+        self._tell()
+        return self._waiting_bytes > MOST_WAITING_BYTES and not self._fatal
+
+    def _tell(self) -> None:
+        while not self._events.empty():
+            self._on_event(self._events.get())
+
+    def _fail(self, path: str, error: str) -> None:
+        self._result.failures.append(Failure(path, error))
+        self._events.put(BuildEvent("failed", path, error=error))
+
+    def _finish(self) -> None:
+        if self._metadata:
+            with self._catalog.write() as session:
+                self._result.metadata_unmatched = apply_metadata(session, self._metadata)
+        self._write_index()
+
+    # --- in the embedding thread ----------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                if self._stopping or self._fatal:
+                    if task.assembly:
+                        task.assembly.discard()
+                    continue
+                self._do(task)
+                if time.monotonic() - self._index_written > WRITE_INDEX_EVERY_SECONDS:
+                    self._write_index()
+            except Exception as exc:  # handed to the calling thread, which raises it
+                self._fatal = self._fatal or exc
+            finally:
+                self._count(-task.bytes)
+
+    def _do(self, task: _Task) -> None:
+        if task.embed is not None:
+            self._embed(task.embed)
+        if task.assembly is None or task.assembly.ended:
+            return
+        try:
+            if task.add:
+                task.assembly.add(task.add)
+            elif task.store:
+                self._store(task.assembly, task.store)
+            else:
+                task.assembly.discard()
+        except EncoderError as exc:
+            task.assembly.discard()
+            self._fail(task.assembly.path, f"{task.assembly.path}: {exc}")
+
+    def _store(self, assembly: FilmAssembly, read: FilmRead) -> None:
+        film = assembly.store(read)
+        result = self._result
+        result.indexed += 1
+        result.shots += len(film.shots)
+        result.scenes += len(film.scenes)
+        if film.damaged_packets:
+            result.damaged[assembly.path] = film.damaged_packets
+        seconds = float((film.end_pts - film.start_pts) * film.info.time_base)
+        counts = (len(film.shots), len(film.scenes), film.damaged_packets)
+        self._events.put(BuildEvent("indexed", assembly.path, film.frames, seconds, *counts))
+
+    def _embed(self, movie_id: int) -> None:
+        try:
+            path, scenes = embed_movie(self._catalog, self._encoder, movie_id)
+        except (KeyFrameError, EncoderError) as exc:
+            self._fail(f"movie {movie_id}", f"movie {movie_id}: {exc}")
+            return
+        self._result.embedded += 1
+        self._events.put(BuildEvent("embedded", path, scenes=scenes))
+
+    def _write_index(self) -> None:
+        self._result.index = write_index(self._catalog, self._stored_encoder, kind=self._index_kind)
+        self._index_written = time.monotonic()

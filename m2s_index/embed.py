@@ -1,0 +1,98 @@
+"""From stored key frames to a film's matrices, with any object that satisfies the ``Encoder`` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from m2s_index.encoder import Encoder
+from m2s_index.errors import EncoderError
+from m2s_index.keyframe_store import KeyFrameReader, decode_jpeg
+from m2s_index.scenes import key_shots
+from m2s_index.types import Crop, FilmVectors, Float32Array, Image
+
+
+class FrameEmbedder:
+    """Embeds one film's shots in batches, in the order they are added.
+
+    Batches hold frames of this film alone, so that its numbers do not depend on what else is in hand.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: list[Image] = []
+        self._features: list[Float32Array] = []
+        self._frames_of_shot: list[int] = []
+
+    def add(self, pictures: Sequence[bytes], crop: Crop | None) -> None:
+        """The next shot's key frames, as stored, to be seen inside their bars."""
+        self._frames_of_shot.append(len(pictures))
+        for data in pictures:
+            self._waiting.append(decode_jpeg(data, crop))
+            if len(self._waiting) == self._encoder.batch_size:
+                self._flush()
+
+    def finish(self) -> list[Float32Array]:
+        """Each shot's frame features, float32 [frames, D].
+
+        Raises:
+            EncoderError: the encoder gave the wrong shape, or numbers that are not finite.
+        """
+        if self._waiting:
+            self._flush()
+        features = np.concatenate(self._features) if self._features else np.empty((0, 0), np.float32)
+        return np.split(features, np.cumsum(self._frames_of_shot)[:-1])
+
+    def _flush(self) -> None:
+        features = self._encoder.encode_frames(self._waiting)
+        identity = self._encoder.identity
+        expected = (len(self._waiting), identity.dimension)
+        if features.shape != expected:
+            raise EncoderError(f"encoder {identity.name} gave shape {features.shape} instead of {expected}")
+        if not np.isfinite(features).all():
+            raise EncoderError(f"encoder {identity.name} gave numbers that are not finite")
+        self._features.append(features)
+        self._waiting = []
+
+
+def film_vectors(
+    encoder: Encoder,
+    shots: Sequence[Float32Array],
+    scenes: Sequence[tuple[int, int]],
+    scene_shots: int,
+) -> FilmVectors:
+    """A film's matrices from its frames' features.
+
+    A shot's features are the mean over its frames; a scene's vector is the encoder's, from the frames of
+    at most ``scene_shots`` evenly spaced shots, normalised where the metric is cosine.
+
+    Args:
+        shots: one float32 [frames, D] a shot.
+        scenes: (first shot, end shot) of each scene.
+    """
+    rows = []
+    for first, end in scenes:
+        chosen = key_shots(first, end, scene_shots)
+        rows.append(encoder.encode_scene(np.concatenate([shots[i] for i in chosen])))
+    scene_matrix = np.stack(rows).astype(np.float32)
+    if encoder.identity.metric == "cosine":
+        scene_matrix /= np.maximum(np.linalg.norm(scene_matrix, axis=1, keepdims=True), 1e-12)
+    shot_matrix = np.stack([features.mean(axis=0) for features in shots]).astype(np.float32)
+    return FilmVectors(encoder.identity, shot_matrix, scene_matrix)
+
+
+def embed_stored(
+    encoder: Encoder, folder: Path, file: str, shots: Iterable[int], crop: Crop | None
+) -> list[Float32Array]:
+    """The frame features of some of a film's shots, from its key-frame file.
+
+    Raises:
+        CatalogError: the file is missing or damaged.
+    """
+    embedder = FrameEmbedder(encoder)
+    with KeyFrameReader(folder, file) as reader:
+        for shot in shots:
+            embedder.add(reader.read(shot), crop)
+    return embedder.finish()

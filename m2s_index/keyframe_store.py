@@ -1,0 +1,174 @@
+"""The key-frame store: the frames that stand for a film's shots, one file a film.
+
+The file is a ZIP of JPEG pictures, stored and not compressed again, named ``shot-frame.jpg``. Encoders
+read key frames from these very pictures, at build time as well: what a film is embedded from can be read
+again without the film.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from m2s_index.errors import CatalogError, KeyFrameError, UsageError
+from m2s_index.types import Crop, Image
+
+JPEG_QUALITY = 88
+LARGEST_PICTURE_PX = 1 << 26
+"""A stored picture that claims more pixels is refused before it is decoded."""
+LARGEST_PICTURE_BYTES = 1 << 26
+
+
+def encode_jpeg(picture: Image) -> bytes:
+    """A picture as it is stored."""
+    from PIL import Image as PillowImage
+
+    data = io.BytesIO()
+    PillowImage.fromarray(picture).save(data, "JPEG", quality=JPEG_QUALITY)
+    return data.getvalue()
+
+
+def decode_jpeg(data: bytes, crop: Crop | None = None) -> Image:
+    """A stored picture inside its bars: RGB, uint8 [height, width, 3].
+
+    Raises:
+        KeyFrameError: it is no JPEG picture, or claims an absurd size.
+    """
+    from PIL import Image as PillowImage
+
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            if picture.width * picture.height > LARGEST_PICTURE_PX:
+                raise KeyFrameError(f"a key frame claims {picture.width}×{picture.height} pixels")
+            pixels = np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, PillowImage.DecompressionBombError) as exc:
+        raise KeyFrameError(f"a key frame cannot be decoded ({exc}); run 'm2s index repair'") from exc
+    if crop is None:
+        return pixels
+    bottom, right = crop.top_px + crop.height_px, crop.left_px + crop.width_px
+    return np.ascontiguousarray(pixels[crop.top_px : bottom, crop.left_px : right])
+
+
+def _entry(shot: int, frame: int) -> str:
+    return f"{shot:06d}-{frame}.jpg"
+
+
+class KeyFrameWriter:
+    """Writes one film's key frames to a temporary file, and gives it its name when it is whole."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        if Path(name).name != name:
+            raise UsageError(f"'{name}' is not a plain file name")
+        self.path = folder / name
+        self._temporary = folder / f".{name}.tmp"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._zip = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_STORED)
+        except OSError as exc:
+            raise self._cannot_write(exc) from exc
+
+    def add(self, shot: int, pictures: Sequence[bytes]) -> None:
+        """Append a shot's pictures, as ``encode_jpeg`` made them."""
+        try:
+            for number, data in enumerate(pictures):
+                # A fixed time: equal films give equal files.
+                self._zip.writestr(zipfile.ZipInfo(_entry(shot, number)), data)
+        except OSError as exc:
+            raise self._cannot_write(exc) from exc
+
+    def commit(self) -> int:
+        """Sync the file, give it its name; returns its size in bytes."""
+        try:
+            self._zip.close()
+            with self._temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            self._temporary.rename(self.path)
+            sync_folder(self.path.parent)
+            return self.path.stat().st_size
+        except OSError as exc:
+            raise self._cannot_write(exc) from exc
+
+    def discard(self) -> None:
+        """Drop what was written."""
+        with contextlib.suppress(OSError):
+            self._zip.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _cannot_write(self, exc: OSError) -> CatalogError:
+        return CatalogError(f"cannot write key frames in {self.path.parent}: {exc.strerror}")
+
+
+class KeyFrameReader:
+    """Reads one film's key frames. Use it as a context manager."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Open the file.
+
+        Raises:
+            KeyFrameError: it is missing or damaged.
+        """
+        path = folder / Path(name).name
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile) as exc:
+            raise KeyFrameError(f"the key frames in {path} cannot be read ({exc}); run 'm2s index repair'") from exc
+        self._names = set(self._zip.namelist())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures there are."""
+        return len(self._names)
+
+    def is_whole(self) -> bool:
+        """Whether every picture has the checksum it was stored with."""
+        try:
+            return self._zip.testzip() is None
+        except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError):
+            return False
+
+    def read(self, shot: int) -> list[bytes]:
+        """A shot's pictures in order, as stored.
+
+        Raises:
+            KeyFrameError: there are none, or the file is damaged.
+        """
+        found: list[bytes] = []
+        try:
+            while (name := _entry(shot, len(found))) in self._names:
+                if self._zip.getinfo(name).file_size > LARGEST_PICTURE_BYTES:
+                    raise KeyFrameError(f"{self._zip.filename}: {name} claims an absurd size")
+                found.append(self._zip.read(name))
+        except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as exc:
+            raise KeyFrameError(
+                f"the key frames in {self._zip.filename} are damaged ({exc}); run 'm2s index repair'"
+            ) from exc
+        if not found:
+            raise KeyFrameError(
+                f"the key frames of shot {shot} are not in {self._zip.filename}; run 'm2s index repair'"
+            )
+        return found
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""Labels of films and of stretches of films: in from a table, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from m2s_index.errors import UsageError
+from m2s_index.metadata import movie_key, read_table
+from m2s_index.refs import parse_time
+from m2s_index.schema import LabelRow, MovieRow
+
+
+@dataclass(frozen=True)
+class LabelImport:
+    """How many labels came in, and the films named by the table that the catalogue lacks."""
+
+    imported: int
+    unknown_movies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """How often a label was given, in how many movies."""
+
+    vocabulary: str
+    value: str
+    split: str | None
+    labels: int
+    movies: int
+
+
+def import_labels(session: Session, path: Path) -> LabelImport:
+    """Add the labels of a CSV ``movie,start,end,vocabulary,value,split``; times empty for the whole film.
+
+    A label that is there already, from the same table or another, is not added again.
+
+    Raises:
+        UsageError: the table cannot be read, or a time or value in it makes no sense; the line is named.
+    """
+    rows = read_table(path, ("movie", "vocabulary", "value"))
+    movies: dict[str, list[int]] = {}
+    for movie_id, file, name in session.execute(select(MovieRow.id, MovieRow.path, MovieRow.name)):
+        for key in {movie_key(file), movie_key(name)}:
+            movies.setdefault(key, []).append(movie_id)
+    known = {
+        tuple(row)
+        for row in session.execute(
+            select(
+                LabelRow.movie_id, LabelRow.start_seconds, LabelRow.end_seconds, LabelRow.vocabulary,
+                LabelRow.value, LabelRow.split,
+            )
+        )
+    }  # fmt: skip
+    new: list[tuple[object, ...]] = []
+    unknown: dict[str, None] = {}
+    for line, row in enumerate(rows, start=2):
+        where = f"{path}, line {line}"
+        if not row["vocabulary"] or not row["value"]:
+            raise UsageError(f"{where}: the vocabulary or the value is empty")
+        start, end = _seconds(row.get("start", ""), where), _seconds(row.get("end", ""), where)
+        if (start is None) != (end is None) or (start is not None and end is not None and start >= end):
+            raise UsageError(f"{where}: a label needs both times, the start before the end, or neither")
+        found = movies.get(movie_key(row["movie"]))
+        if not found:
+            unknown[row["movie"]] = None
+            continue
+        for movie_id in found:
+            values = (movie_id, start, end, row["vocabulary"], row["value"], row.get("split") or None)
+            if values not in known:
+                known.add(values)
+                new.append(values)
+    names = ("movie_id", "start_seconds", "end_seconds", "vocabulary", "value", "split")
+    if new:
+        session.execute(insert(LabelRow), [{**dict(zip(names, v, strict=True)), "source": path.name} for v in new])
+    return LabelImport(len(new), tuple(unknown))
+
+
+def count_labels(session: Session) -> list[LabelCount]:
+    """All labels by vocabulary, value and split."""
+    columns = (LabelRow.vocabulary, LabelRow.value, LabelRow.split)
+    query = select(*columns, func.count(), func.count(LabelRow.movie_id.distinct())).group_by(*columns)
+    return [LabelCount(*row) for row in session.execute(query.order_by(*columns))]
+
+
+def _seconds(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    seconds = parse_time(text)
+    if seconds is None:
+        raise UsageError(f"{where}: '{text}' is no time; write seconds (75.5) or 1:02:03")
+    return float(seconds)

@@ -1,0 +1,102 @@
+"""The nearest vectors of one index with exact distances: candidates from FAISS, then double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2s_index.gpu_search import MAX_GPU_NEIGHBOURS
+from m2s_index.selection import Selection
+from m2s_index.types import Float32Array, Int64Array, Metric
+from m2s_index.vectors import VectorIndex
+
+MARGIN = 16
+"""Candidates fetched beyond k, so that ties at the end rarely need a second search."""
+
+MAX_CANDIDATES = 20_000
+"""A compressed index is asked for no more than this, however many vectors look alike to it."""
+
+ROWS_AT_ONCE = 4096
+
+Float64Array = NDArray[np.float64]
+Rows = Callable[[Int64Array], Float32Array]
+"""Gives the stored vectors of scene ids: float32 [N, D]."""
+
+
+def nearest(
+    index: VectorIndex,
+    query: Float32Array,
+    k: int,
+    selection: Selection | None,
+    rows: Rows,
+    gpu: VectorIndex | None = None,
+) -> tuple[Int64Array, Float64Array]:
+    """At least the k nearest, in no order.
+
+    FAISS's single precision can put equal vectors in any order, and a compressed index compares
+    approximations. So more than k are fetched, until the last one is further away than the k-th can be,
+    by the errors seen. That makes the exact kind exact, ties included, and filtered searches of a graph
+    that ``VectorIndex.search`` answers exactly.
+
+    Args:
+        index: searched, but for what ``gpu`` can do.
+        query: float32 [D], normalised for cosine.
+        k: how many, at least 1.
+        selection: only these scenes; None is all.
+        rows: gives stored vectors, for indexes that do not keep them.
+        gpu: the same index on a GPU.
+
+    Returns:
+        Scene ids int64 [N] and exact *squared* Euclidean distances float64 [N].
+    """
+    metric = index.metric
+    rows = index.rows if index.keeps_rows else rows
+    fetch = max(4 * k, k + 48) if index.kind == "compressed" else k + max(MARGIN, k // 8)
+    while True:
+        on_gpu = gpu is not None and selection is None and fetch <= MAX_GPU_NEIGHBOURS
+        found, values = (gpu if gpu is not None and on_gpu else index).search(query[None], fetch, selection)
+        ids, approximate = found[0][found[0] >= 0], _squared(values[0][found[0] >= 0], metric)
+        exact = squared_distances(rows, ids, query, metric)
+        if len(ids) < fetch:
+            return ids, exact
+        reach = _reach(exact, approximate, k, metric)
+        if not approximate[-1] <= reach:
+            return ids, exact
+        if index.is_exact(selection):
+            ids = index.within(query, 1 - reach / 2 if metric == "cosine" else reach, selection)
+            return ids, squared_distances(rows, ids, query, metric)
+        if index.kind == "graph" or fetch >= MAX_CANDIDATES:
+            return ids, exact
+        fetch = min(4 * fetch, MAX_CANDIDATES)
+
+
+def squared_distances(rows: Rows, ids: Int64Array, query: Float32Array, metric: Metric) -> Float64Array:
+    """Squared Euclidean distances of scenes to a query, from stored vectors, in double precision: [N].
+
+    Equal rows give equal bits wherever they stand: every row is summed alone, in the same order. For
+    cosine a row of zeros, which cannot be normalised, counts as orthogonal to everything: 2.
+    """
+    wide = query.astype(np.float64)
+    squared = np.empty(len(ids))
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        part = rows(ids[start : start + ROWS_AT_ONCE])
+        difference = part - wide
+        squared[start : start + ROWS_AT_ONCE] = np.square(difference, out=difference).sum(axis=1)
+        if metric == "cosine":
+            squared[start : start + ROWS_AT_ONCE][~part.any(axis=1)] = 2.0
+    return squared
+
+
+def _reach(exact: Float64Array, approximate: Float64Array, k: int, metric: Metric) -> float:
+    """How far FAISS may have put one of the k nearest: the k-th distance and twice the largest error seen."""
+    kth = float(np.partition(exact, k - 1)[k - 1])
+    errors = np.abs(exact - approximate)
+    seen = float(np.nanmax(errors)) if np.isfinite(errors).any() else 0.0
+    return kth + 2 * seen + 4e-6 * max(kth, 1.0 if metric == "cosine" else 0.0)
+
+
+def _squared(values: Float32Array, metric: Metric) -> Float64Array:
+    wide = values.astype(np.float64)
+    return 2 - 2 * wide if metric == "cosine" else wide

@@ -1,0 +1,202 @@
+"""What a build will do: which files are films, which of them are new, and about what that will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from m2s_index.catalog import Catalog, options_text
+from m2s_index.errors import VideoError
+from m2s_index.files import find_candidates, identify
+from m2s_index.movies import move_movie
+from m2s_index.schema import MovieRow
+from m2s_index.types import BuildOptions, FileIdentity, VideoInfo
+from m2s_index.wire import Failed, Job
+from m2s_index.workers import WorkerPool
+
+DECODED_PX_PER_SECOND = 150e6
+"""What one core decodes of H.264, cautiously: only used to estimate."""
+SHOTS_PER_HOUR = 1200
+KEYFRAME_BYTES = 26_000
+"""Size of one stored key frame at the default 544 pixels: only used to estimate, until there are films."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be indexed, and why; ``error`` names it."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True)
+class PlannedFilm:
+    """A film to be read. ``replaces`` is the movie id of what an earlier version of the file gave."""
+
+    file: FileIdentity
+    info: VideoInfo
+    replaces: int | None
+
+
+@dataclass(frozen=True)
+class MovedFilm:
+    """A film of the catalogue that is now somewhere else."""
+
+    movie_id: int
+    file: FileIdentity
+    old_path: str
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What there is to do. ``unchanged`` are movie ids; ``copies`` (path, path of the film it copies)."""
+
+    films: tuple[PlannedFilm, ...] = ()
+    unchanged: tuple[int, ...] = ()
+    moved: tuple[MovedFilm, ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
+    other_files: int = 0
+
+    @property
+    def hours(self) -> float:
+        """Hours of video to be read."""
+        return sum(film.info.duration_seconds or 0.0 for film in self.films) / 3600
+
+    def estimated_seconds(self, workers: int, seconds_per_frame: float, frames_per_shot: int) -> float:
+        """About how long a build takes: decoding spread over ``workers``, embedding beside it."""
+        decode = sum(
+            (f.info.duration_seconds or 0.0) * float(f.info.frame_rate) * f.info.width_px * f.info.height_px
+            for f in self.films
+        )
+        embed = self.hours * SHOTS_PER_HOUR * frames_per_shot * seconds_per_frame
+        return max(decode / DECODED_PX_PER_SECOND / max(1, workers), embed)
+
+    def estimated_bytes(self, bytes_per_hour: float | None, frames_per_shot: int) -> int:
+        """About how much disk it takes; ``bytes_per_hour`` is what the catalogue's films took."""
+        per_hour = bytes_per_hour or SHOTS_PER_HOUR * KEYFRAME_BYTES * frames_per_shot
+        return round(self.hours * per_hour)
+
+
+class _Planner:
+    """Sorts files into what a plan holds."""
+
+    def __init__(self, known: list[MovieRow], options: BuildOptions) -> None:
+        self._options_text = options_text(options)
+        self._by_path = {row.path: row for row in known}
+        self._by_fingerprint = {row.fingerprint: row for row in known}
+        self._planned: dict[str, str] = {}
+        self.to_probe: list[tuple[FileIdentity, int | None, bool]] = []
+        self.unchanged: list[int] = []
+        self.moved: list[MovedFilm] = []
+        self.copies: list[tuple[str, str]] = []
+
+    def add(self, path: Path, claims_video: bool) -> None:
+        row = self._by_path.get(str(path.absolute()))
+        if row and self._looks_the_same(row, path) and row.options == self._options_text:
+            self.unchanged.append(row.id)
+            return
+        file = identify(path)
+        twin = self._by_fingerprint.get(file.fingerprint)
+        if row and row.fingerprint == file.fingerprint:
+            self._again(row, file, claims_video)
+        elif twin and Path(twin.path).exists() and twin.path != file.path:
+            self.copies.append((file.path, twin.path))
+        elif twin:
+            self.moved.append(MovedFilm(twin.id, file, twin.path))
+            self._again(twin, file, claims_video)
+        elif file.fingerprint in self._planned:
+            self.copies.append((file.path, self._planned[file.fingerprint]))
+        else:
+            self._read(file, row.id if row else None, claims_video)
+
+    def _again(self, row: MovieRow, file: FileIdentity, claims_video: bool) -> None:
+        """A file whose content is known: read again only if shots and scenes are to be cut otherwise."""
+        if row.options == self._options_text:
+            self.unchanged.append(row.id)
+        else:
+            self._read(file, row.id, claims_video)
+
+    def _read(self, file: FileIdentity, replaces: int | None, claims_video: bool) -> None:
+        self._planned[file.fingerprint] = file.path
+        self.to_probe.append((file, replaces, claims_video))
+
+    @staticmethod
+    def _looks_the_same(row: MovieRow, path: Path) -> bool:
+        status = path.stat()
+        return (status.st_size, status.st_mtime_ns) == (row.size_bytes, row.modified_ns)
+
+
+def plan_build(
+    catalog: Catalog | None,
+    paths: Iterable[Path],
+    options: BuildOptions,
+    pool: WorkerPool,
+    *,
+    on_file: Callable[[int], None] = lambda count: None,
+) -> BuildPlan:
+    """Look at every file under ``paths``; films are opened, and no more than their first frame decoded.
+
+    Args:
+        catalog: what is known already; None where there is no catalogue yet.
+        on_file: called with the number of files looked at so far.
+    """
+    known: list[MovieRow] = []
+    if catalog is not None:
+        with catalog.read() as session:
+            known = list(session.scalars(select(MovieRow)))
+            session.expunge_all()
+    planner = _Planner(known, options)
+    failures: list[Failure] = []
+    other_files = 0
+
+    def fail(path: Path | str, error: str) -> None:
+        failures.append(Failure(str(path), error))
+
+    found = find_candidates(paths, on_error=fail, exclude=catalog.folder if catalog else None)
+    for count, candidate in enumerate(found, start=1):
+        on_file(count)
+        try:
+            planner.add(candidate.path, candidate.claims_video)
+        except (VideoError, OSError) as exc:
+            if candidate.claims_video:
+                fail(candidate.path, str(exc))
+            else:
+                other_files += 1
+    films = []
+    jobs = {file.path: (file, replaces, claims) for file, replaces, claims in planner.to_probe}
+    for job, message in pool.run(Job("probe", path, options) for path in jobs):
+        file, replaces, claims_video = jobs[job.path]
+        if isinstance(message, VideoInfo):
+            films.append(PlannedFilm(file, message, replaces))
+        elif isinstance(message, Failed) and (claims_video or not message.no_video):
+            fail(job.path, message.error)
+        else:
+            other_files += 1
+    # Workers answer in any order; ids follow the order of the files.
+    order = {path: number for number, path in enumerate(jobs)}
+    films.sort(key=lambda film: order[film.file.path])
+    return BuildPlan(
+        films=tuple(films),
+        unchanged=tuple(planner.unchanged),
+        moved=tuple(planner.moved),
+        copies=tuple(planner.copies),
+        failures=tuple(failures),
+        other_files=other_files,
+    )
+
+
+def note_moves(session: Session, plan: BuildPlan) -> None:
+    """Write the new paths of films that moved."""
+    for moved in plan.moved:
+        move_movie(session, moved.movie_id, moved.file.path, moved.file.modified_ns)
+
+
+def plan_stored(catalog: Catalog) -> BuildPlan:
+    """A plan that reads no film: all that the catalogue has is unchanged, and may lack an encoder."""
+    with catalog.read() as session:
+        return BuildPlan(unchanged=tuple(session.scalars(select(MovieRow.id).order_by(MovieRow.id))))

@@ -1,0 +1,239 @@
+"""Similar scenes: a query and its filter in, the nearest scenes with their metadata out.
+
+Distances are computed from the stored vectors in double precision (``nearest``): equal vectors have equal
+distances, and ties break by scene id. What is searched follows the catalogue (``search_state``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from m2s_index.catalog import Catalog
+from m2s_index.errors import UsageError
+from m2s_index.filters import NO_FILTER, SceneFilter, SceneTimes, resolve, same_for_any_query, without_movie
+from m2s_index.matrices import StoredEncoder, find_encoder, identity_key
+from m2s_index.nearest import Float64Array, nearest
+from m2s_index.refs import find_scene
+from m2s_index.schema import MovieRow, SceneRow
+from m2s_index.search_state import SearchState, current_state
+from m2s_index.selection import Selection
+from m2s_index.types import EncoderIdentity, Float32Array, Int64Array, Scene, SearchHit
+
+CACHED_FILTERS = 64
+SCENES_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Hits in order. ``query`` is None for a search by vector; ``notes`` are lines for the user: how the
+    search was made where that is not as usual, and which filter left nothing.
+    """
+
+    query: Scene | None
+    encoder: str
+    hits: tuple[SearchHit, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Searcher:
+    """Searches a catalogue by one encoder. Use it as a context manager, from one thread at a time.
+
+    It follows the catalogue: movies that are added or removed while it is open are found, or no longer
+    found, by the next search.
+    """
+
+    def __init__(self, catalog: Catalog, encoder_name: str | None = None, *, use_gpu: bool = True) -> None:
+        """Open it by the named encoder, or the catalogue's default, and load its index.
+
+        Raises:
+            UsageError: the catalogue lacks the encoder, or has no embeddings at all.
+            IndexFileError: the index file cannot be used, and memory is too small to do without it.
+        """
+        # A connection of its own: a writable catalogue's would lock writers out, and the caller may have
+        # a transaction open on it.
+        self._catalog = Catalog(catalog.folder, writable=False)
+        self._use_gpu = use_gpu
+        self._times = SceneTimes()
+        self._filters: dict[SceneFilter, Selection | None] = {}
+        self._state: SearchState | None = None
+        try:
+            with self._catalog.read() as session:
+                self.encoder: StoredEncoder = find_encoder(session, encoder_name)
+                self._current(session)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def device_note(self) -> str:
+        """A line that says where unfiltered searches run and why; empty where no file is used."""
+        return self._state.device_note if self._state else ""
+
+    def close(self) -> None:
+        """Let go of the index and the connection."""
+        self._catalog.close()
+        self._state = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def search_scene(self, scene: int | str, k: int, wanted: SceneFilter = NO_FILTER) -> QueryResult:
+        """The ``k`` scenes nearest to a scene of the catalogue, itself left out; fewer where there are fewer.
+
+        Args:
+            scene: an id, or a reference (see ``refs``).
+            k: how many.
+            wanted: which scenes may be hits.
+
+        Raises:
+            UsageError: ``k`` is below 1, or the encoder was not run on the scene.
+            UnknownReferenceError: the scene, or a movie of the filter, is unknown or ambiguous.
+        """
+        _check_k(k)
+        with self._catalog.read() as session:
+            state = self._current(session)
+            query = find_scene(session, str(scene))
+            vector = state.vectors(session, np.array([query.scene_id]))
+            if not len(vector):
+                raise UsageError(
+                    f"scene {query.scene_id} has no embedding by encoder '{self.encoder.name}'; "
+                    f"make it with 'm2s index build --encoder {self.encoder.name}'"
+                )
+            return self._search(session, state, vector[0], k, wanted, query)
+
+    def search_vector(
+        self, vector: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
+        *, encoder: EncoderIdentity | None = None, exclude_scene_id: int | None = None,
+    ) -> QueryResult:  # fmt: skip
+        """The ``k`` scenes nearest to a vector.
+
+        Args:
+            vector: float32 [D]; it is normalised where the metric is cosine.
+            k: how many.
+            wanted: which scenes may be hits; ``other_movies`` needs ``exclude_scene_id``.
+            encoder: what made the vector, where known.
+            exclude_scene_id: a scene that is never a hit: the one that the vector comes from.
+
+        Raises:
+            UsageError: ``k`` is below 1, or the vector is another encoder's or not finite.
+        """
+        _check_k(k)
+        query = self._checked(vector, encoder)
+        with self._catalog.read() as session:
+            state = self._current(session)
+            scene = None if exclude_scene_id is None else find_scene(session, str(exclude_scene_id))
+            return self._search(session, state, query, k, wanted, scene)
+
+    def search_vectors(
+        self, vectors: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
+        *, encoder: EncoderIdentity | None = None,
+    ) -> list[QueryResult]:  # fmt: skip
+        """``search_vector`` for each row of float32 [Q, D], all in one state of the catalogue."""
+        _check_k(k)
+        queries = [self._checked(vector, encoder) for vector in vectors]
+        with self._catalog.read() as session:
+            state = self._current(session)
+            return [self._search(session, state, query, k, wanted, None) for query in queries]
+
+    def _current(self, session: Session) -> SearchState:
+        state = current_state(self._catalog, session, self.encoder, self._state, use_gpu=self._use_gpu)
+        if state is not self._state:
+            # Labels, years or genres may have changed too: what filters leave is asked again.
+            self._state = state
+            self._filters.clear()
+        return state
+
+    def _checked(self, vector: Float32Array, encoder: EncoderIdentity | None) -> Float32Array:
+        own = self.encoder.identity
+        if encoder is not None and identity_key(encoder) != identity_key(own):
+            raise UsageError(
+                f"the query is by encoder '{encoder.name}', the search by '{self.encoder.name}'"
+                f"{'' if encoder.name != self.encoder.name else ' with other weights or preprocessing'}: "
+                "their vectors cannot be compared"
+            )
+        vector = np.asarray(vector, np.float32)
+        if vector.shape != (own.dimension,):
+            raise UsageError(
+                f"encoder '{self.encoder.name}' makes vectors of {own.dimension} numbers; "
+                f"the query's shape is {list(vector.shape)}"
+            )
+        if not np.isfinite(vector).all():
+            raise UsageError("the query vector holds numbers that are not finite")
+        norm = float(np.linalg.norm(vector.astype(np.float64)))
+        return (vector / norm).astype(np.float32) if own.metric == "cosine" and norm > 0 else vector
+
+    def _search(
+        self, session: Session, state: SearchState, vector: Float32Array, k: int, wanted: SceneFilter,
+        query: Scene | None,
+    ) -> QueryResult:  # fmt: skip
+        selection = self._selection(session, state, wanted, query)
+        excluded = -1 if query is None else query.scene_id
+        found = [
+            nearest(
+                part, vector, k + (excluded >= 0), selection, lambda ids: state.vectors(session, ids),
+                state.gpu if state.opened and part is state.opened.index else None,
+            )
+            for part in state.parts
+        ]  # fmt: skip
+        ids = np.concatenate([np.empty(0, np.int64), *(part_ids for part_ids, _ in found)])
+        distances = np.sqrt(np.concatenate([np.empty(0), *(squared for _, squared in found)]))
+        kept = (ids != excluded) & np.isfinite(distances)
+        ids, distances = ids[kept], distances[kept]
+        order = np.lexsort((ids, distances))[:k]
+        hits = self._hits(session, ids[order], distances[order])
+        notes = state.notes
+        if not hits and wanted:
+            notes = (*notes, f"nothing left by {wanted.describe()}")
+        return QueryResult(query, self.encoder.name, hits, notes)
+
+    def _selection(
+        self, session: Session, state: SearchState, wanted: SceneFilter, query: Scene | None
+    ) -> Selection | None:
+        if query is None and wanted.other_movies:
+            raise UsageError("--other-movies means other than the query's own: the query must be a scene")
+        selection = None
+        if key := same_for_any_query(wanted):
+            if key not in self._filters:
+                if len(self._filters) >= CACHED_FILTERS:
+                    self._filters.pop(next(iter(self._filters)))
+                self._filters[key] = resolve(session, key, state.ranges, self._times)
+            selection = self._filters[key]
+        if query is not None and wanted.other_movies:
+            selection = without_movie(selection, query.movie_id, state.ranges)
+        if state.kept is not None:
+            limit = state.limit
+            selection = state.kept if selection is None else selection.and_also(state.kept, limit)
+        return selection
+
+    def _hits(self, session: Session, ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
+        columns = (
+            SceneRow.id, SceneRow.movie_id, MovieRow.name, SceneRow.index, SceneRow.first_shot,
+            SceneRow.end_shot, SceneRow.start_seconds, SceneRow.end_seconds, MovieRow.title, MovieRow.year,
+        )  # fmt: skip
+        query = select(*columns).join(MovieRow, MovieRow.id == SceneRow.movie_id)
+        known: dict[int, tuple[Scene, str | None, int | None]] = {}
+        for start in range(0, len(ids), SCENES_AT_ONCE):
+            part = ids[start : start + SCENES_AT_ONCE].tolist()
+            for row in session.execute(query.where(SceneRow.id.in_(part))):
+                known[row[0]] = (Scene(*row[:8]), row[8], row[9])
+        cosine = self.encoder.identity.metric == "cosine"
+        return tuple(
+            SearchHit(rank, *known[scene_id], distance, 1 - distance * distance / 2 if cosine else -distance)
+            for rank, (scene_id, distance) in enumerate(zip(ids.tolist(), distances.tolist(), strict=True), 1)
+        )
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise UsageError(f"the number of hits must be at least 1, not {k}")

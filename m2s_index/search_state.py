@@ -1,0 +1,160 @@
+"""What a searcher knows of one state of the catalogue, and how it notices that there is another."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from m2s_index.catalog import Catalog
+from m2s_index.errors import IndexFileError
+from m2s_index.filters import SceneRanges
+from m2s_index.gpu_search import gpu_index
+from m2s_index.index_file import Entries, OpenedIndex, embedding_entries, index_file, open_index, stored_vectors
+from m2s_index.index_kinds import available_memory_bytes, index_bytes
+from m2s_index.matrices import StoredEncoder, decode_matrix
+from m2s_index.schema import EmbeddingRow
+from m2s_index.selection import Selection, of_ranges
+from m2s_index.types import Float32Array, Int64Array
+from m2s_index.vectors import VectorIndex, build_index
+
+Version = tuple[int, int, int]
+"""How many embedding matrices, the highest id among them, the index file's generation."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchState:
+    """One state of the catalogue, as one encoder sees it.
+
+    ``commits`` is SQLite's count, as ``connection`` sees it, of what others have committed.
+
+    ``parts`` are the indexes to search: the file's, and one in memory of the embeddings that it lacks.
+    ``kept`` leaves out scenes of the file whose movie is gone; None where there are none. ``opened`` is
+    None where the file cannot be used; ``notes`` then says why.
+    """
+
+    connection: object
+    commits: int
+    version: Version
+    encoder: StoredEncoder
+    embeddings: Entries
+    ranges: SceneRanges
+    opened: OpenedIndex | None
+    parts: tuple[VectorIndex, ...]
+    gpu: VectorIndex | None
+    device_note: str
+    kept: Selection | None
+    notes: tuple[str, ...]
+
+    @property
+    def limit(self) -> int:
+        """One more than the highest scene id that is searched or kept out."""
+        return max(self.ranges.limit, *(int(part.ids[-1]) + 1 for part in self.parts if len(part)))
+
+    def vectors(self, session: Session, ids: Int64Array) -> Float32Array:
+        """Stored vectors of scenes (int64 [N], any order): float32 [M, D]; those without one are left out."""
+        entries, columns = self.embeddings, self.encoder.identity.dimension
+        at = np.searchsorted(entries.first_scene_ids, ids, side="right") - 1
+        rows = ids - entries.first_scene_ids[at] if len(entries) else at
+        kept = (at >= 0) & (rows < entries.rows[at]) if len(entries) else np.zeros(len(ids), np.bool_)
+        connection = cast(sqlite3.Connection, session.connection().connection.dbapi_connection)
+        found = np.empty((int(kept.sum()), columns), np.float32)
+        wanted = zip(entries.embedding_ids[at[kept]].tolist(), at[kept].tolist(), rows[kept].tolist(), strict=True)
+        for i, (embedding_id, entry, row) in enumerate(wanted):
+            # Incremental reading: SQL's substr() would copy the whole film's matrix for each vector.
+            with connection.blobopen("embeddings", "data", embedding_id, readonly=True) as data:
+                width = len(data) // int(entries.rows[entry])
+                data.seek(row * width)
+                dtype = "float16" if width == 2 * columns else "float32"
+                found[i] = decode_matrix(data.read(width), 1, columns, dtype, f"scene {ids[kept][i]}")[0]
+        return found
+
+
+def current_state(
+    catalog: Catalog, session: Session, encoder: StoredEncoder, last: SearchState | None, *, use_gpu: bool
+) -> SearchState:
+    """The catalogue's present state: ``last`` itself while nothing at all was committed since.
+
+    Raises:
+        IndexFileError: the index file cannot be used, or lacks much, and memory is too small to do without.
+    """
+    connection = session.connection().connection.dbapi_connection
+    commits = session.execute(text("PRAGMA data_version")).scalar_one()
+    if last and last.connection is connection and last.commits == commits:
+        return last
+    version = _version(session, encoder)
+    if last is None or last.version != version:
+        last = _look(catalog, session, encoder, version, last, use_gpu=use_gpu)
+    return replace(last, connection=connection, commits=commits)
+
+
+def _version(session: Session, encoder: StoredEncoder) -> Version:
+    """Equal for two states of the catalogue only where the same vectors are in them.
+
+    Embedding ids never come back, so that their count and the highest tell any two sets apart.
+    """
+    count, last = session.execute(
+        select(func.count(), func.max(EmbeddingRow.id)).where(EmbeddingRow.encoder_id == encoder.encoder_id)
+    ).one()
+    file = index_file(session, encoder)
+    return count, last or 0, file.generation if file else 0
+
+
+def _look(
+    catalog: Catalog, session: Session, encoder: StoredEncoder, version: Version, last: SearchState | None,
+    *, use_gpu: bool,
+) -> SearchState:  # fmt: skip
+    embeddings = embedding_entries(session, encoder)
+    first = embeddings.first_scene_ids
+    ranges = SceneRanges(embeddings.movie_ids, first, first + embeddings.rows)
+    opened: OpenedIndex | None = None
+    gpu: VectorIndex | None = None
+    device_note, notes = "", tuple[str, ...]()
+    if last and last.opened and last.opened.file.generation == version[-1]:
+        opened, gpu, device_note = last.opened, last.gpu, last.device_note
+    else:
+        try:
+            # By a second connection: this session's is in a transaction.
+            with Catalog(catalog.folder, writable=False) as other:
+                opened = open_index(other, encoder)
+        except IndexFileError as exc:
+            notes = (f"{exc}; until then the catalogue itself is searched",) if len(embeddings) else ()
+        if opened and use_gpu:
+            gpu, device_note = gpu_index(opened.index)
+    parts: tuple[VectorIndex, ...] = (opened.index,) if opened else ()
+    fresh = embeddings.less(opened.entries) if opened else embeddings
+    if len(fresh):
+        parts += (_in_memory(session, encoder, fresh, *notes),)
+    kept = _kept(opened.entries.less(embeddings), ranges) if opened else None
+    return SearchState(None, 0, version, encoder, embeddings, ranges, opened, parts, gpu, device_note, kept, notes)
+
+
+def _kept(gone: Entries, ranges: SceneRanges) -> Selection | None:
+    """All scenes but those of removed movies; None where none was removed."""
+    if not len(gone):
+        return None
+    ends = gone.first_scene_ids + gone.rows
+    if len(gone) == 1:
+        return Selection(int(gone.first_scene_ids[0]), int(ends[0]), negated=True)
+    limit = max(ranges.limit, int(ends.max()))
+    mask = of_ranges(gone.first_scene_ids, ends, limit).mask
+    assert mask is not None
+    return Selection(mask=~mask)
+
+
+def _in_memory(session: Session, encoder: StoredEncoder, entries: Entries, problem: str = "") -> VectorIndex:
+    identity = encoder.identity
+    need, free = index_bytes("exact", entries.scenes, identity.dimension), available_memory_bytes()
+    if need > free // 2:
+        raise IndexFileError(
+            f"{problem or 'the index file lacks many scenes'}, but {entries.scenes:,} scenes need "
+            f"{need / 1e9:.1f} GB and {free / 1e9:.1f} GB is free: run 'm2s index repair'"
+        )
+    return build_index(
+        "exact", identity.metric, identity.dimension, entries.scenes,
+        lambda: stored_vectors(session, encoder, entries),
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""Shots: the detector interface, the registry of detectors, and shots made from their boundaries.
+
+How each detector finds its boundaries lives in the ``detectors_*`` modules and in ``transnet``; which
+frames it is given, and how they are decoded, in ``video``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from m2s_index.errors import UsageError
+from m2s_index.types import Shot, Transition
+
+if TYPE_CHECKING:
+    import av
+
+DEFAULT_DETECTOR = "adaptive"
+MIN_SHOT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a shot begins. ``frame`` is the first frame of the new shot; after a gradual transition,
+    the first frame after it. The transition's extent is None for cuts; its end is exclusive.
+    """
+
+    frame: int
+    transition: Transition
+    transition_start_frame: int | None = None
+    transition_end_frame: int | None = None
+
+    @property
+    def first_frame(self) -> int:
+        """The first frame that is no longer purely of the shot before."""
+        return self.frame if self.transition_start_frame is None else self.transition_start_frame
+
+
+class ShotDetector(Protocol):
+    """Finds shot boundaries in frames that are pushed in order of presentation.
+
+    ``name`` is stored in the catalogue. A detector that is ``intra_only`` is to be given intra (key)
+    frames alone, with their true indices. Boundaries come out in order, once, and are final. What a
+    detector holds does not grow with the film.
+    """
+
+    name: str
+    intra_only: bool
+
+    def push(self, frame: av.VideoFrame, index: int, seconds: float) -> Sequence[Boundary]:
+        """Take one frame; return the boundaries that became certain with it.
+
+        Args:
+            frame: as the decoder produced it; not kept after the call.
+            index: its number in presentation order, from 0; larger than that of the frame before.
+            seconds: its time, from its time stamp.
+        """
+        ...
+
+    def finish(self) -> Sequence[Boundary]:
+        """Return the boundaries still open. Nothing can be pushed afterwards."""
+        ...
+
+
+class DetectorFactory(Protocol):
+    """Makes a detector that reports no shot shorter than ``min_shot_seconds``."""
+
+    def __call__(self, *, min_shot_seconds: float) -> ShotDetector: ...
+
+
+def _factory(module: str, attribute: str) -> Callable[..., ShotDetector]:
+    """A factory that imports its module when it is called: none of them is needed to show shots."""
+
+    def make(*, min_shot_seconds: float) -> ShotDetector:
+        make_one: DetectorFactory = getattr(import_module(module), attribute)
+        return make_one(min_shot_seconds=min_shot_seconds)
+
+    return make
+
+
+DetectorName = Literal["adaptive", "transnetv2", "keyframes"]
+DETECTORS: dict[str, Callable[..., ShotDetector]] = {
+    "adaptive": _factory("m2s_index.detectors_adaptive", "AdaptiveDetector"),
+    "transnetv2": _factory("m2s_index.transnet", "TransNetDetector"),
+    "keyframes": _factory("m2s_index.detectors_keyframes", "KeyframesDetector"),
+}
+
+
+def make_detector(name: str, *, min_shot_seconds: float = MIN_SHOT_SECONDS) -> ShotDetector:
+    """A new detector for one film.
+
+    Raises:
+        UsageError: there is no detector of that name, or the shortest shot is negative.
+        MissingExtraError: the detector needs a package that is not installed.
+    """
+    if name not in DETECTORS:
+        raise UsageError(f"no shot detector is called {name!r}; there are {', '.join(DETECTORS)}")
+    if not 0 <= min_shot_seconds < float("inf"):
+        raise UsageError(f"the shortest shot must be 0 seconds or longer, not {min_shot_seconds}")
+    return DETECTORS[name](min_shot_seconds=min_shot_seconds)
+
+
+def assemble_shots(boundaries: Iterable[Boundary], frame_pts: Sequence[int], end_pts: int) -> list[Shot]:
+    """Contiguous shots from boundaries.
+
+    Args:
+        boundaries: in order of ``frame``, each within the film and after its first frame.
+        frame_pts: the time stamp of every frame in presentation order, in units of the time base.
+        end_pts: where the last frame ends.
+
+    Returns:
+        One shot more than there are boundaries, the first with transition ``start``; none if the film
+        has no frames.
+
+    Raises:
+        ValueError: boundaries out of order or outside the film.
+    """
+    if not len(frame_pts):
+        return []
+    openings = [Boundary(0, "start"), *boundaries]
+    ends = [boundary.frame for boundary in openings[1:]] + [len(frame_pts)]
+    shots = []
+    for index, (opening, end_frame) in enumerate(zip(openings, ends, strict=True)):
+        if end_frame <= opening.frame or end_frame > len(frame_pts):
+            raise ValueError(
+                f"shot {index} would run from frame {opening.frame} to {end_frame} of {len(frame_pts)}"
+            )
+        shots.append(
+            Shot(
+                index=index,
+                start_frame=opening.frame,
+                end_frame=end_frame,
+                start_pts=int(frame_pts[opening.frame]),
+                end_pts=int(end_pts if end_frame == len(frame_pts) else frame_pts[end_frame]),
+                transition=opening.transition,
+                transition_start_frame=opening.transition_start_frame,
+                transition_end_frame=opening.transition_end_frame,
+            )
+        )
+    return shots

@@ -1,0 +1,60 @@
+"""What is in a catalogue, as one JSON-ready value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m2s_index.catalog import Catalog
+from m2s_index.files import display_path
+from m2s_index.index_file import index_state
+from m2s_index.matrices import default_encoder, list_encoders
+from m2s_index.movies import list_movies
+
+
+def catalog_status(catalog: Catalog) -> dict[str, Any]:
+    """Films, totals, encoders, and how each encoder's index file stands to the database."""
+    with catalog.read() as session:
+        movies = list_movies(session)
+        default = default_encoder(session)
+        encoders = []
+        for encoder in list_encoders(session):
+            state = index_state(session, encoder)
+            encoders.append(
+                {
+                    "name": encoder.name,
+                    "default": default is not None and default.encoder_id == encoder.encoder_id,
+                    **{key: value for key, value in encoder.identity.as_dict().items() if key != "name"},
+                    "movies": len(state.embeddings),
+                    "scenes": state.embeddings.scenes,
+                    "index": state.file.kind if state.file else None,
+                    "index_reason": state.file.reason if state.file else None,
+                    "fresh": state.fresh.scenes,
+                    "gone": state.gone.scenes,
+                }
+            )
+    size = sum(path.stat().st_size for path in catalog.folder.rglob("*") if path.is_file())
+    return {
+        "catalog": display_path(str(catalog.folder)),
+        "hours": sum(movie.duration_seconds for movie in movies) / 3600,
+        "shots": sum(movie.shots for movie in movies),
+        "scenes": sum(movie.scenes for movie in movies),
+        "bytes": size,
+        "movies": [
+            {
+                "movie_id": movie.movie_id,
+                "movie": movie.name,
+                "path": display_path(movie.path),
+                "title": movie.title,
+                "year": movie.year,
+                "genres": list(movie.genres),
+                "seconds": movie.duration_seconds,
+                "shots": movie.shots,
+                "scenes": movie.scenes,
+                "codec": movie.info.codec,
+                "width": movie.info.width_px,
+                "height": movie.info.height_px,
+            }
+            for movie in movies
+        ],
+        "encoders": encoders,
+    }

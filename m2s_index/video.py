@@ -1,0 +1,217 @@
+"""Reading film: opening a file, choosing its stream, decoding it once from beginning to end with exact times.
+
+The only module that opens files with PyAV for reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.logging
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from m2s_index.errors import DamagedVideoError, NotVideoError, VideoError
+from m2s_index.types import Image, VideoInfo
+
+# FFmpeg writes its complaints to the terminal; what matters of them reaches us as exceptions.
+av.logging.set_level(av.logging.PANIC)
+
+PLAYLISTS = frozenset({"hls", "concat", "dash", "imf", "webvtt", "rtsp", "sdp"})
+"""Formats that open further files or addresses: an untrusted file must not choose what is read."""
+
+PICTURES = frozenset({"image2", "image2pipe", "tty", "ico", "gif_pipe"})
+DEMUX_ERRORS_ALLOWED = 100
+ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+
+
+class VideoReader:
+    """One film file, open for one pass. Use it as a context manager.
+
+    ``info`` is complete once the file is open: the first frame has been decoded by then.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, intra_only: bool = False) -> None:
+        """Open ``path`` and decode its first frame.
+
+        Args:
+            threads: decoder threads; 0 lets the decoder choose.
+            intra_only: skip all frames but intra-coded ones.
+
+        Raises:
+            NotVideoError: it holds no film.
+            DamagedVideoError: it does, but nothing of it can be decoded.
+            VideoError: it cannot be read.
+        """
+        self.path = path
+        self.damaged_packets = 0
+        self._container = _open(path)
+        try:
+            self._stream = _film_stream(path, self._container)
+            context = self._stream.codec_context
+            if context is None:
+                raise NotVideoError(f"{path}: no decoder for its video; convert it with another tool first")
+            context.thread_type = "SLICE" if threads == 1 else "AUTO"
+            context.thread_count = threads
+            if intra_only:
+                context.skip_frame = "NONKEY"
+            self.info = _container_info(self._container, self._stream)
+            self._decoded = self._decode()
+            self._first = next(self._decoded, None)
+            if self._first is None:
+                raise DamagedVideoError(f"{path}: not one frame can be decoded; copy or convert it again")
+            self.info = _with_first_frame(self.info, self._first)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    def frames(self) -> Iterator[tuple[int, VideoFrame]]:
+        """(pts, frame) of every frame in order of presentation, once; pts in ``info.time_base``.
+
+        Frames without a time, or with one that does not move on, are placed one frame's length after
+        the one before.
+        """
+        step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
+        last: int | None = None
+        frame = self._first
+        self._first = None
+        while frame is not None:
+            pts = frame.pts
+            if pts is None:
+                pts = 0 if last is None else last + step
+            elif last is not None and pts <= last:
+                pts = last + 1
+            last = pts
+            yield pts, frame
+            frame = next(self._decoded, None)
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        errors = 0
+        while errors < DEMUX_ERRORS_ALLOWED:
+            try:
+                for packet in self._container.demux(self._stream):
+                    try:
+                        yield from packet.decode()
+                    except av.error.FFmpegError:
+                        self.damaged_packets += 1
+                return
+            except (av.error.FFmpegError, OSError):
+                # A damaged stretch of the container: the demuxer may find its way after it.
+                errors += 1
+                self.damaged_packets += 1
+
+
+def probe(path: Path) -> VideoInfo:
+    """What the container says of a film, without decoding more than its first frame."""
+    with VideoReader(path) as reader:
+        return reader.info
+
+
+class FramePictures:
+    """Turns decoded frames into upright RGB pictures with square pixels, with one scaler for a whole film.
+
+    ``quarter_turns`` (counter-clockwise) is how far they are turned from the coded frames.
+    """
+
+    def __init__(self, info: VideoInfo, longer_side_px: int) -> None:
+        self.quarter_turns = round(info.rotation_degrees / 90) % 4
+        self._scaler = VideoReformatter()
+        self._sample_aspect = float(info.sample_aspect)
+        self._longer_side_px = longer_side_px
+
+    def size(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """Width and height of the picture of a coded frame of this size; never enlarged."""
+        width, height = self._scaled(width_px, height_px)
+        return (height, width) if self.quarter_turns % 2 else (width, height)
+
+    def rgb(self, frame: VideoFrame) -> Image:
+        """uint8 [height, width, 3]: the longer side at most ``longer_side_px``."""
+        width, height = self._scaled(frame.width, frame.height)
+        interpolation = Interpolation.AREA if 2 * height < frame.height else Interpolation.BILINEAR
+        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=interpolation)
+        picture = scaled.to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, self.quarter_turns))
+
+    def _scaled(self, width_px: int, height_px: int) -> tuple[int, int]:
+        width, height = width_px * self._sample_aspect, float(height_px)
+        scale = min(1.0, self._longer_side_px / max(width, height))
+        return max(2, round(width * scale)), max(2, round(height * scale))
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        # "file:" keeps a name such as "http:x" or "concat:a|b" from being read as a protocol.
+        return av.open(
+            f"file:{path.absolute()}",
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as exc:
+        # Not every error here is about the file's contents; those that are share one remedy.
+        if isinstance(exc, av.error.PermissionError | av.error.FileNotFoundError | av.error.IsADirectoryError):
+            raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
+        raise NotVideoError(
+            f"{path}: not a film, or its beginning or index is damaged ({exc.strerror}); "
+            "play it to check, then copy or convert it again"
+        ) from exc
+
+
+def _film_stream(path: Path, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The video stream that is the film: not an attached picture; the default one, else the largest."""
+    names = set(container.format.name.split(","))
+    if names & PLAYLISTS:
+        raise NotVideoError(f"{path}: a playlist ({container.format.name}), not a film; name the films themselves")
+    if names & PICTURES or any(name.endswith("_pipe") for name in names):
+        raise NotVideoError(f"{path}: a picture or text ({container.format.name}), not a film")
+    streams = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
+    if not streams:
+        kind = "audio only" if container.streams.audio else "no video stream"
+        raise NotVideoError(f"{path}: {kind}; there is no film in it")
+    return max(streams, key=lambda s: (s.width * s.height, int(s.disposition) & 1, -s.index))
+
+
+def _container_info(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> VideoInfo:
+    time_base = Fraction(stream.time_base or Fraction(1, 1000))
+    duration = stream.duration
+    if duration is None and container.duration is not None:
+        duration = round(Fraction(container.duration, 1_000_000) / time_base)
+    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    return VideoInfo(
+        format=container.format.name,
+        codec=stream.codec_context.name,
+        width_px=stream.width,
+        height_px=stream.height,
+        sample_aspect=Fraction(stream.sample_aspect_ratio or 1),
+        rotation_degrees=0,
+        time_base=time_base,
+        frame_rate=Fraction(rate),
+        start_pts=stream.start_time or 0,
+        duration_pts=duration if duration and duration > 0 else None,
+        frames=stream.frames or None,
+        stream_index=stream.index,
+    )
+
+
+def _with_first_frame(info: VideoInfo, frame: VideoFrame) -> VideoInfo:
+    """What only a decoded frame tells: its true size, its rotation, where time starts."""
+    rotation = 0
+    with contextlib.suppress(ValueError):
+        rotation = round(frame.rotation)
+    start = info.start_pts if frame.pts is None else frame.pts
+    return replace(info, width_px=frame.width, height_px=frame.height, rotation_degrees=rotation, start_pts=start)

@@ -1,0 +1,136 @@
+"""What a worker and its parent say to each other: JSON heads with raw bytes after them, never pickle.
+
+A worker runs decoders over untrusted files; its parent believes nothing that it could not check.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from typing import Any
+
+from m2s_index.errors import WorkerError
+from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.types import BuildOptions, Crop, Shot, VideoInfo
+
+MOST_BYTES = 1 << 27
+"""No message is larger: neither a head, nor a shot's pictures together."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to look at ("probe") or to read whole ("film")."""
+
+    kind: str
+    path: str
+    options: BuildOptions
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a worker is: frames decoded, seconds of film, shots found."""
+
+    frames: int
+    seconds: float
+    shots: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A file that could not be read, and why. ``no_video``: it holds no film, undamaged."""
+
+    error: str
+    no_video: bool = False
+
+
+Message = VideoInfo | ShotFound | FilmRead | Progress | Failed
+
+
+def send_job(connection: Connection, job: Job) -> None:
+    """Hand a job to a worker."""
+    connection.send_bytes(json.dumps(asdict(job)).encode("ascii"))
+
+
+def receive_job(connection: Connection) -> Job:
+    """The next job; EOFError when the parent has gone."""
+    head = json.loads(connection.recv_bytes(MOST_BYTES))
+    return Job(head["kind"], head["path"], BuildOptions(**head["options"]), head["threads"])
+
+
+def send(connection: Connection, message: Message) -> None:
+    """Tell the parent."""
+    head: dict[str, Any] = {"type": type(message).__name__}
+    pictures: tuple[bytes, ...] = ()
+    match message:
+        case VideoInfo():
+            head["info"] = _info_values(message)
+        case FilmRead():
+            head |= asdict(message) | {"info": _info_values(message.info)}
+        case ShotFound():
+            pictures = message.pictures
+            head["shot"] = asdict(message.shot)
+            head["crop"] = asdict(message.crop) if message.crop else None
+            head["keyframe_pts"] = message.keyframe_pts
+            head["lengths"] = [len(data) for data in pictures]
+        case _:
+            head |= asdict(message)
+    connection.send_bytes(json.dumps(head).encode("ascii"))
+    if pictures:
+        connection.send_bytes(b"".join(pictures))
+
+
+def receive(connection: Connection) -> Message:
+    """What the worker said; EOFError or OSError when it has gone.
+
+    Raises:
+        WorkerError: it broke the protocol.
+    """
+    data = connection.recv_bytes(MOST_BYTES)
+    try:
+        head = json.loads(data)
+        match head.pop("type"):
+            case "VideoInfo":
+                return _info(head["info"])
+            case "FilmRead":
+                return FilmRead(**head | {"info": _info(head["info"]), "crop": _crop(head["crop"])})
+            case "ShotFound":
+                return _shot_found(head, connection)
+            case "Progress":
+                return Progress(**head)
+            case "Failed":
+                return Failed(**head)
+            case other:
+                raise WorkerError(f"a worker sent an unknown message: {other!r}")
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise WorkerError(f"a worker sent a message that cannot be read: {exc}") from exc
+
+
+def _shot_found(head: dict[str, Any], connection: Connection) -> ShotFound:
+    lengths: list[int] = head["lengths"]
+    data = connection.recv_bytes(MOST_BYTES) if lengths else b""
+    if sum(lengths) != len(data) or any(length < 0 for length in lengths):
+        raise WorkerError("a worker sent pictures of another length than it said")
+    pictures, start = [], 0
+    for length in lengths:
+        pictures.append(data[start : start + length])
+        start += length
+    return ShotFound(Shot(**head["shot"]), tuple(head["keyframe_pts"]), tuple(pictures), _crop(head["crop"]))
+
+
+def _crop(values: dict[str, int] | None) -> Crop | None:
+    return Crop(**values) if values else None
+
+
+_FRACTIONS = ("sample_aspect", "time_base", "frame_rate")
+
+
+def _info_values(info: VideoInfo) -> dict[str, Any]:
+    values = asdict(info)
+    return values | {name: [values[name].numerator, values[name].denominator] for name in _FRACTIONS}
+
+
+def _info(values: dict[str, Any]) -> VideoInfo:
+    return VideoInfo(**values | {name: Fraction(*values[name]) for name in _FRACTIONS})

@@ -1,0 +1,226 @@
+"""Worker processes that decode films, and can be killed: one that hangs or dies costs only its film.
+
+Workers are spawned, not forked, have no database handle, and read files with code that runs in C on
+untrusted bytes. What they say comes through ``wire``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Self
+
+from m2s_index.errors import M2SError, NotVideoError, WorkerError
+from m2s_index.wire import Failed, Job, Message, Progress, receive, receive_job, send, send_job
+
+NO_PROGRESS_SECONDS = 120.0
+"""A worker that says nothing for so long is killed, and its film fails."""
+MEMORY_LIMIT_BYTES = 8 << 30
+"""Address space of one worker: enough for 8K film, too little to bring the machine down."""
+PROGRESS_EVERY_SECONDS = 0.25
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Worker:
+    """One process and what it is doing."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(
+            target=_serve, args=(theirs, os.getpid(), memory_limit_bytes), daemon=True, name="m2s decoder"
+        )
+        self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+        self.heard = time.monotonic()
+
+    def start(self, job: Job) -> None:
+        self.job, self.heard = job, time.monotonic()
+        send_job(self.connection, job)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class WorkerPool:
+    """Runs jobs in up to ``workers`` processes. Use it as a context manager: leaving it kills them all."""
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        no_progress_seconds: float = NO_PROGRESS_SECONDS,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
+        self.size = workers
+        self._no_progress_seconds = no_progress_seconds
+        self._memory_limit_bytes = memory_limit_bytes
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+
+    def run(
+        self, jobs: Iterable[Job], *, hold: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[Job, Message]]:
+        """Do all jobs; yields what the workers say, as it comes. Every job ends with one of ``VideoInfo``
+        (a probe), ``FilmRead`` or ``Failed``.
+
+        Args:
+            hold: while it returns true, nothing is taken from the workers, and they wait.
+        """
+        waiting = deque(jobs)
+        while waiting or any(worker.job for worker in self._workers):
+            self._hand_out(waiting)
+            if hold():
+                time.sleep(0.02)
+                for worker in self._workers:
+                    worker.heard = time.monotonic()
+                continue
+            busy = {worker.connection: worker for worker in self._workers if worker.job}
+            for connection in wait(list(busy), timeout=0.5):
+                assert isinstance(connection, Connection)
+                yield self._hear(busy[connection])
+            yield from self._kill_silent()
+
+    def _hand_out(self, waiting: deque[Job]) -> None:
+        for worker in list(self._workers):
+            if waiting and not worker.job:
+                if not worker.process.is_alive():
+                    self._drop(worker)
+                    continue
+                worker.start(waiting.popleft())
+        while waiting and len(self._workers) < self.size:
+            worker = _Worker(self._memory_limit_bytes)
+            self._workers.append(worker)
+            worker.start(waiting.popleft())
+
+    def _hear(self, worker: _Worker) -> tuple[Job, Message]:
+        job = worker.job
+        assert job is not None
+        message: Message
+        try:
+            message = receive(worker.connection)
+        except (EOFError, OSError):
+            worker.process.join(5)
+            message = Failed(f"{job.path}: the decoder {_how_it_ended(worker.process.exitcode)}")
+            self._drop(worker)
+        except WorkerError as exc:
+            message = Failed(f"{job.path}: {exc}")
+            self._drop(worker)
+        worker.heard = time.monotonic()
+        if not isinstance(message, Progress) and _ends(job, message):
+            worker.job = None
+        return job, message
+
+    def _kill_silent(self) -> Iterator[tuple[Job, Message]]:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.job and now - worker.heard > self._no_progress_seconds and not worker.connection.poll():
+                self._drop(worker)
+                seconds = f"{self._no_progress_seconds:g}"
+                yield worker.job, Failed(f"{worker.job.path}: the decoder made no progress for {seconds} s")
+
+    def _drop(self, worker: _Worker) -> None:
+        worker.stop()
+        self._workers.remove(worker)
+
+
+def _ends(job: Job, message: Message) -> bool:
+    return isinstance(message, Failed) or type(message).__name__ == {"probe": "VideoInfo"}.get(job.kind, "FilmRead")
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"crashed ({signal.Signals(-code).name})"
+    return f"ended unexpectedly (exit status {code})"
+
+
+# --- in the worker ------------------------------------------------------------------------------------
+
+
+def _serve(connection: Connection, parent: int, memory_limit_bytes: int) -> None:
+    """A worker's main function: jobs in, messages out, until the parent goes."""
+    _live_no_longer_than(parent)
+    _limit_memory(memory_limit_bytes)
+    # The parent handles Ctrl-C. Whatever a decoder prints is dropped.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            _do(connection, receive_job(connection))
+
+
+def _do(connection: Connection, job: Job) -> None:
+    from pathlib import Path
+
+    from m2s_index.extract import ShotFound, extract
+    from m2s_index.video import probe
+
+    said, shots = 0.0, 0
+
+    def progress(frames: int, seconds: float) -> None:
+        nonlocal said
+        if (now := time.monotonic()) - said > PROGRESS_EVERY_SECONDS:
+            said = now
+            send(connection, Progress(frames, seconds, shots))
+
+    path = Path(job.path)
+    try:
+        if job.kind == "probe":
+            send(connection, probe(path))
+            return
+        for found in extract(path, job.options, threads=job.threads, on_progress=progress):
+            shots += isinstance(found, ShotFound)
+            send(connection, found)
+    except M2SError as exc:
+        send(connection, Failed(str(exc), isinstance(exc, NotVideoError)))
+    except MemoryError:
+        send(connection, Failed(f"{path}: reading it takes more memory than a worker may use"))
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as exc:
+        send(connection, Failed(f"{path}: unexpected {type(exc).__name__} while reading: {exc}"))
+
+
+def _live_no_longer_than(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, even if it hangs in C code."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        limit_bytes = min(limit_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
