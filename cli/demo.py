@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -39,15 +41,23 @@ def demo(ctx: click.Context, folder: Path) -> None:
     if status:
         ctx.exit(status)
     scene = f"{films.joinpath(specs[0].file_name).stem}#1"
-    command = f'm2s query --scene "{scene}" --other-movies -k 5 --catalog {catalog}'
-    click.echo(f"\n$ {command}")
+    program = _program()
+    click.echo(f'\n$ {program} query --scene "{scene}" --other-movies -k 5 --catalog {catalog}')
     arguments = ["--scene", scene, "--other-movies", "-k", "5", "--catalog", str(catalog), "--html", str(sheet)]
-    _run(ctx, query, arguments)
+    status = _run(ctx, query, arguments)
+    if status:
+        ctx.exit(status)
     click.echo(
         f"\nLook at the contact sheet: {sheet.resolve()}\n\nNext, on your own films:\n"
-        "  m2s index build ~/films\n"
-        '  m2s query --scene "Part of a title#3" -k 10 --html similar.html'
+        f"  {program} index build ~/films\n"
+        f'  {program} query --scene "Part of a title#3" -k 10 --html similar.html'
     )
+
+
+def _program() -> str:
+    """What to type for this program: its name where the shell finds it, else the path it was called by."""
+    found = shutil.which("m2s")
+    return "m2s" if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
 
 
 def _run(ctx: click.Context, command: click.Command, arguments: list[str]) -> int:

@@ -74,44 +74,65 @@ def build(
     (encoder, detector, scenes) holds until another is named. Without PATHS, films that are indexed are
     embedded with --encoder from their stored key frames.
     """
+    from contextlib import ExitStack
+
+    from m2s_index.build import BuildResult
     from m2s_index.catalog import Catalog
     from m2s_index.encoders.registry import make_encoder
-    from m2s_index.errors import CatalogMissingError, UsageError
+    from m2s_index.errors import UsageError
+    from m2s_index.lock import BuildLock
     from m2s_index.metadata import read_metadata
+    from m2s_index.movies import list_movies
     from m2s_index.plan import plan_build, plan_stored
     from m2s_index.workers import WorkerPool, usable_cores
 
     table = read_metadata(metadata) if metadata else {}
-    try:
-        known: Catalog | None = Catalog.open(catalog_folder)
-    except CatalogMissingError:
-        if not paths:
-            raise
-        known = None
-    options, stored_name = _remembered(known, cutting)
-    encoder = make_encoder(
-        encoder_name or stored_name or "gist", weights=weights, device=device, precision=precision, threads=threads
-    )
     workers = workers or usable_cores()
-    with WorkerPool(workers) as pool:
-        if paths:
-            plan = plan_build(known, paths, options, pool)
-        elif known:
-            plan = plan_stored(known)
+    with ExitStack() as held:
+        known = _known(catalog_folder, needed=not paths)
+        if known:
+            held.enter_context(known)
+        options, stored_name = _remembered(known, cutting)
+        name = encoder_name or stored_name or "gist"
+        encoder = make_encoder(name, weights=weights, device=device, precision=precision, threads=threads)
+        if known and not dry_run:
+            held.enter_context(BuildLock(catalog_folder))
+        pool = held.enter_context(WorkerPool(workers))
+        plan = plan_build(known, paths, options, pool) if paths or known is None else plan_stored(known)
         _announce(plan, known, options, encoder, workers)
         if dry_run:
             if output_format == "json":
                 print_json(_plan_json(plan))
             click.get_current_context().exit(1 if plan.failures else 0)
-        if known:
-            known.close()
-        elif not plan.films:
-            for failure in plan.failures:
-                say(f"failed: {shown(failure.error)}")
-            raise UsageError(f"no film found in {', '.join(shown(str(path)) for path in paths)}; nothing to index")
+        if known is None:
+            if not plan.films and not plan.failures:
+                names = ", ".join(shown(str(path)) for path in paths)
+                raise UsageError(f"no film found in {names}; nothing to index")
+            if not plan.films:
+                _report(BuildResult(failures=list(plan.failures)), output_format, catalog_folder)
+                click.get_current_context().exit(1)
+            known = held.enter_context(Catalog.open(catalog_folder, create=True))
+            held.enter_context(BuildLock(catalog_folder))
+            with known.read() as session:
+                meanwhile = bool(list_movies(session))
+            if meanwhile:  # another process made the catalogue since we looked
+                plan = plan_build(known, paths, options, pool)
         result = _run(catalog_folder, encoder, options, plan, pool, index_kind, table)
     _report(result, output_format, catalog_folder)
     click.get_current_context().exit(1 if result.failures else 0)
+
+
+def _known(folder: Path, *, needed: bool) -> Catalog | None:
+    """The catalogue there is, or None."""
+    from m2s_index.catalog import Catalog
+    from m2s_index.errors import CatalogMissingError
+
+    try:
+        return Catalog.open(folder)
+    except CatalogMissingError:
+        if needed:
+            raise
+        return None
 
 
 def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOptions, str | None]:
@@ -181,14 +202,13 @@ def _run(
     from m2s_index.build import Builder
     from m2s_index.catalog import Catalog
     from m2s_index.cli.progress import BuildProgress
-    from m2s_index.lock import BuildLock
     from m2s_index.workers import usable_cores
 
-    with Catalog.open(folder, create=True) as catalog, BuildLock(folder), BuildProgress(plan) as progress:
+    with Catalog.open(folder, writable=True) as catalog, BuildProgress(plan) as progress:
         builder = Builder(catalog, encoder, options, index_kind=index_kind, metadata=table, on_event=progress.event)
         busy = min(pool.size, max(1, len(plan.films)))
         try:
-            return builder.run(plan, pool, decode_threads=max(1, usable_cores() // busy))
+            return builder.run(plan, pool, decode_threads=max(1, usable_cores() // busy - 1))
         except KeyboardInterrupt:
             progress.stop()
             say("stopped; what is whole is kept: run the same command to go on")
@@ -227,7 +247,7 @@ def _report(result: BuildResult, output_format: str, folder: Path) -> None:
     parts += [f"{result.embedded} embedded from key frames"] if result.embedded else []
     parts += [f"{result.unchanged} unchanged"] if result.unchanged else []
     parts += [f"{len(failures)} failed"] if failures else []
-    click.echo(f"{', '.join(parts)} in {result.seconds:.1f} s → {folder}")
+    click.echo(f"{', '.join(parts)} in {result.seconds:.1f} s → {shown(str(folder))}")
     if result.index:
         say(f"index: {result.index.kind}, {result.index.vectors} scenes ({result.index.reason})")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -22,6 +23,13 @@ INTERRUPTED = 130
 
 class _Command(click.Group):
     """Turns m2s errors into one line and an exit status: 2 for wrong usage, 1 for all else."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        # A terminal that cannot show a character shows another; it is no reason to stop.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

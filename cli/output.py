@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from m2s_index.files import display_path as shown
+from m2s_index.names import display_path as shown
 
 __all__ = ["clock", "print_csv", "print_json", "print_table", "say", "shown", "size"]
 
@@ -22,7 +22,8 @@ def say(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document. Names that are no valid text were made so before they came here."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    any_text = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not any_text))
 
 
 def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -40,7 +41,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     from rich.text import Text
 
     cells = [[_cell(value) for value in row] for row in rows]
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
         values = [row[number] for row in cells]
         right = bool(values) and all(value[:1].isdigit() or value[:1] == "-" for value in values)
@@ -50,6 +51,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=200)
+    if title:
+        console.print(Text(title), soft_wrap=True)
     console.print(table)
 
 

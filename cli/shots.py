@@ -31,7 +31,7 @@ def shots(file: Path, detector: str, min_shot_seconds: float, output_format: str
     Frames count from 0; end frames are exclusive; seconds count from the first frame.
     """
     from m2s_index.extract import find_shots
-    from m2s_index.files import display_name
+    from m2s_index.names import display_name
 
     read, found = find_shots(file, detector=detector, min_shot_seconds=min_shot_seconds)
 

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from m2s_index.catalog import Catalog
 from m2s_index.embed import FrameEmbedder, embed_stored, film_vectors
 from m2s_index.encoder import Encoder
+from m2s_index.errors import CatalogDamagedError
 from m2s_index.extract import FilmRead, ShotFound
-from m2s_index.files import display_name
 from m2s_index.keyframe_store import KeyFrameWriter
 from m2s_index.matrices import add_vectors, identity_key
 from m2s_index.movies import add_film, get_movie, list_scenes, list_shots, stored_options
+from m2s_index.names import display_name
 from m2s_index.plan import PlannedFilm
 from m2s_index.scenes import group_scenes
 from m2s_index.schema import EmbeddingRow, EncoderRow, MovieRow
@@ -46,8 +47,12 @@ class FilmAssembly:
     def store(self, read: FilmRead) -> Film:
         """The film is whole: store it, in place of what an earlier version of its file gave."""
         self.ended = True
-        features = self._embedder.finish()
-        size = self._writer.commit()
+        try:
+            features = self._embedder.finish()
+            size = self._writer.commit()
+        except BaseException:
+            self._writer.discard()
+            raise
         try:
             self._see_again(features, read.crop)
             film = self._film(read, size)
@@ -109,13 +114,15 @@ def embed_movie(catalog: Catalog, encoder: Encoder, movie_id: int) -> tuple[str,
     """Embed a film that is indexed already from its key frames; returns its path and number of scenes.
 
     Raises:
-        CatalogError: its key frames are missing or damaged.
+        CatalogError: its key frames are missing or damaged, or its shots and scenes are.
     """
     with catalog.read() as session:
         movie = get_movie(session, movie_id)
         file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == movie_id))
         options = stored_options(session, movie_id)
         shots, scenes = list_shots(session, movie_id), list_scenes(session, movie_id=movie_id)
+    if not scenes or max(scene.end_shot for scene in scenes) > len(shots):
+        raise CatalogDamagedError(f"{movie.name}: its shots or scenes are damaged; run 'm2s index repair'")
     folder = catalog.keyframes_folder
     features = embed_stored(encoder, folder, file or "", [shot.index for shot in shots], movie.crop)
     spans = [(scene.first_shot, scene.end_shot) for scene in scenes]
@@ -140,7 +147,7 @@ def sweep_keyframes(catalog: Catalog) -> int:
     """Delete key-frame files that belong to no film, and what an interrupted build left; returns how many."""
     with catalog.read() as session:
         known = set(session.scalars(select(MovieRow.keyframes_file)))
-    strays = [path for path in catalog.keyframes_folder.glob("*") if path.name not in known]
+    strays = [path for path in catalog.keyframes_folder.glob("*") if path.name not in known and path.is_file()]
     for path in strays:
         path.unlink(missing_ok=True)
     return len(strays)

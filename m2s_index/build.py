@@ -17,12 +17,13 @@ from typing import Literal
 from m2s_index.assembly import FilmAssembly, embed_movie, movies_without, sweep_keyframes
 from m2s_index.catalog import Catalog, save_options
 from m2s_index.encoder import Encoder
-from m2s_index.errors import EncoderError, KeyFrameError
+from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.index_file import IndexFile, write_index
 from m2s_index.index_kinds import Kind
 from m2s_index.matrices import register_encoder
 from m2s_index.metadata import MovieMetadata, apply_metadata
+from m2s_index.movies import get_movie
 from m2s_index.plan import BuildPlan, Failure, PlannedFilm, note_moves
 from m2s_index.types import BuildOptions
 from m2s_index.wire import Failed, Job, Progress
@@ -259,8 +260,10 @@ class Builder:
     def _embed(self, movie_id: int) -> None:
         try:
             path, scenes = embed_movie(self._catalog, self._encoder, movie_id)
-        except (KeyFrameError, EncoderError) as exc:
-            self._fail(f"movie {movie_id}", f"movie {movie_id}: {exc}")
+        except (KeyFrameError, CatalogDamagedError, EncoderError) as exc:
+            with self._catalog.read() as session:
+                path = get_movie(session, movie_id).path
+            self._fail(path, f"{path}: {exc}")
             return
         self._result.embedded += 1
         self._events.put(BuildEvent("embedded", path, scenes=scenes))

@@ -19,7 +19,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from m2s_index.db import SCHEMA_REVISION, open_engine
+from m2s_index.db import SCHEMA_REVISION, can_write, open_engine
 from m2s_index.errors import CatalogDamagedError, CatalogError, CatalogMissingError, CatalogVersionError
 from m2s_index.schema import SettingRow
 from m2s_index.types import BuildOptions
@@ -48,10 +48,20 @@ class Catalog:
         Raises:
             CatalogMissingError: there is none, and ``create`` is off.
             CatalogDamagedError: the file is no database, or not one of ours.
-            CatalogVersionError: a newer m2s made it, or it is older and cannot be written.
+            CatalogVersionError: a newer m2s made it.
+            CatalogError: it cannot be read, or is to be written or upgraded and cannot be.
         """
         path = folder / DATABASE_NAME
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError as exc:
+            raise CatalogError(f"cannot open the catalogue in {folder}: {exc.strerror}") from exc
+        if there and (writable or create) and not can_write(path):
+            raise CatalogError(
+                f"the catalogue in {folder} cannot be written: it is on read-only media, or its permissions "
+                "are against it; copy it elsewhere, or name another with --catalog"
+            )
+        if not there:
             if not create:
                 raise CatalogMissingError(
                     f"no catalogue in {folder}: make one with 'm2s index build PATH --catalog {folder}', "
@@ -126,17 +136,16 @@ class Catalog:
 
     def _check_schema(self, *, create: bool) -> None:
         revision, tables = self._revision()
-        if revision == SCHEMA_REVISION:
+        if revision == SCHEMA_REVISION and "movies" in tables:
             return
-        if revision is None and tables and not create:
-            raise CatalogDamagedError(f"{self.folder / DATABASE_NAME} is a database, but not an m2s catalogue")
-        if revision is None and not create:
-            raise CatalogMissingError(
-                f"the catalogue in {self.folder} is empty: run 'm2s index build PATH --catalog {self.folder}'"
-            )
-        if revision is None and tables:
+        empty = revision is None and not tables - {"alembic_version"}
+        if not empty and (revision is None or "movies" not in tables):
             raise CatalogDamagedError(
                 f"{self.folder / DATABASE_NAME} is a database, but not an m2s catalogue: choose another folder"
+            )
+        if empty and not create:
+            raise CatalogMissingError(
+                f"the catalogue in {self.folder} is empty: run 'm2s index build PATH --catalog {self.folder}'"
             )
         if revision is not None and revision > SCHEMA_REVISION:
             raise CatalogVersionError(
@@ -145,15 +154,15 @@ class Catalog:
             )
         self._upgrade()
 
-    def _revision(self) -> tuple[str | None, bool]:
-        """The schema's revision, None where there is none, and whether there are any tables."""
+    def _revision(self) -> tuple[str | None, set[str]]:
+        """The schema's revision, None where there is none, and the names of the tables."""
         engine = self._writing or self._reading
         try:
             with engine.connect() as connection:
-                names = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
-                if "alembic_version" not in names:
-                    return None, bool(names)
-                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar(), True
+                tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+                if "alembic_version" not in tables:
+                    return None, tables
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar(), tables
         except DatabaseError as exc:
             reason = str(exc.orig)
             if "not a database" in reason or "malformed" in reason:
@@ -164,6 +173,8 @@ class Catalog:
             raise CatalogError(f"cannot open the catalogue in {self.folder}: {reason}") from exc
 
     def _upgrade(self) -> None:
+        from alembic.util import CommandError
+
         from m2s_index.migrate import upgrade
 
         engine = open_engine(self.folder / DATABASE_NAME, writable=True)
@@ -171,7 +182,14 @@ class Catalog:
             with engine.begin() as connection:
                 upgrade(connection)
         except OperationalError as exc:
-            raise CatalogError(f"cannot write the catalogue in {self.folder}: {exc.orig}") from exc
+            raise CatalogError(
+                f"cannot bring the catalogue in {self.folder} to schema {SCHEMA_REVISION}: {exc.orig}"
+            ) from exc
+        except CommandError as exc:
+            raise CatalogDamagedError(
+                f"the catalogue in {self.folder} is of no schema that m2s ever had ({exc}): restore a backup, "
+                "or move it away and build again"
+            ) from exc
         finally:
             engine.dispose()
 

@@ -64,9 +64,9 @@ def open_engine(path: Path, *, writable: bool) -> Engine:
     journal = ("DELETE" if network else "WAL") if writable else None
 
     def connect() -> sqlite3.Connection:
-        # A reader of a WAL database must write its shared-memory file; where it cannot, nobody else
-        # can write either, and the file may be taken as immutable.
-        reader = "mode=rw" if _can_write(path) else "mode=ro&immutable=1"
+        # A reader of a WAL database must write its shared-memory file, or find it. Where it is not there
+        # and cannot be made, the media is read-only and the file may be taken as immutable.
+        reader = "mode=rw" if can_write(path) else "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
         uri = f"{path.resolve().as_uri()}?{'mode=rwc' if writable else reader}"
         return sqlite3.connect(uri, uri=True, check_same_thread=False, cached_statements=256)
 
@@ -77,6 +77,11 @@ def open_engine(path: Path, *, writable: bool) -> Engine:
     return engine
 
 
-def _can_write(path: Path) -> bool:
+def can_write(path: Path) -> bool:
     """Whether this process can write the file and beside it; access(2) also sees read-only mounts."""
     return all(os.access(place, os.W_OK) for place in (path, path.parent))
+
+
+def _has_log(path: Path) -> bool:
+    """Whether someone who can write, as we cannot, has the database open, or left it without closing it."""
+    return all(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm"))

@@ -89,11 +89,10 @@ class AdaptiveDetector:
         for fade in self._fades.advance(window, first, end):
             extent = fade.start_index, fade.end_index
             self._timeline.add(Boundary(fade.end_index, "fade", *extent), fade.seconds)
-        for found in self._finder.find(window, first, end):
-            after = min(found.end, window.filled - 1)
-            extent = int(window.indices[found.start]), int(window.indices[after])
-            boundary = Boundary(extent[1], "dissolve", *extent)
-            self._timeline.add(boundary, float(window.seconds[after]), vanishing=found.vanishing)
+        for start, after in self._finder.find(window, first, end):
+            after = min(after, window.filled - 1)
+            extent = int(window.indices[start]), int(window.indices[after])
+            self._timeline.add(Boundary(extent[1], "dissolve", *extent), float(window.seconds[after]))
         # A transition that is still to be found may have begun this far back.
         horizon = int(window.indices[max(0, end - 2 * self._finder.halves[-1])])
         if self._fades.open_since is not None:

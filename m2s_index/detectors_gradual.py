@@ -22,9 +22,11 @@ FLAT_CONTRAST = 4.0
 MIN_VARIANCE = 60.0
 MIN_DISTANCE = 8.0
 """Root mean square difference, in grey levels, that the two pictures of a dissolve have at least."""
-MAX_SURPRISE = 1.2
+MAX_SURPRISE = 1.3
 RAMP_SLOPE = 0.35
 """A fade ends where its slope falls below this share of its mean slope."""
+FIRST_STEP = 0.2
+"""A fade's first step, as a share of the contrast that it has reached, is at least this."""
 MIN_RAMP_FRAMES = 2
 
 
@@ -62,8 +64,16 @@ def contrast(samples: Samples) -> Floats:
     return deviation
 
 
-def dissolve_strength(thumbs: Floats, values: Moments, half: int, centres: NDArray[np.intp]) -> Floats:
-    """How much the frames around each centre look like a dissolve of ``2 × half`` frames, 0 to 1.2.
+def lag_products(thumbs: Floats, lag: int) -> Floats:
+    """Mean product of each thumbnail with the one ``lag`` frames later, float32 [T − lag]."""
+    if lag >= len(thumbs):
+        return np.zeros(0, np.float32)
+    products: Floats = np.einsum("ij,ij->i", thumbs[:-lag], thumbs[lag:]) / thumbs.shape[1]
+    return products
+
+
+def dissolve_strength(values: Moments, near: Floats, far: Floats, half: int) -> Floats:
+    """How much the frames around each centre look like a dissolve of ``2 × half`` frames, 0 to 1.3.
 
     With A and B the thumbnails ``half`` frames before and after the centre's M, the product of
 
@@ -74,29 +84,27 @@ def dissolve_strength(thumbs: Floats, values: Moments, half: int, centres: NDArr
       3 for three unrelated pictures.
 
     Args:
-        thumbs: float32 [T, cells].
-        values: their moments.
+        values: moments of T thumbnails.
+        near: their ``lag_products`` at ``half``.
+        far: their ``lag_products`` at ``2 × half``.
         half: half the length, in frames.
-        centres: positions; each at least ``half`` from both ends.
 
     Returns:
-        float32 [len(centres)].
+        float32 [T − 2 × half], for the centres from ``half`` on.
     """
-    cells = thumbs.shape[1]
-    a, b = centres - half, centres + half
-    dot_ab = np.einsum("ij,ij->i", thumbs[a], thumbs[b]) / cells
-    dot_ends = np.einsum("ij,ij->i", thumbs[a] + thumbs[b], thumbs[centres]) / cells
+    count = len(far)
+    a, m, b = slice(0, count), slice(half, half + count), slice(2 * half, 2 * half + count)
     squares = values.square[a] + values.square[b]
-    quarter_distance = (squares - 2 * dot_ab) / 4
-    surprise = (values.square[centres] + (squares + 2 * dot_ab) / 4 - dot_ends) / (quarter_distance + 0.5)
-    covariance = dot_ab - values.mean[a] * values.mean[b]
+    quarter_distance = (squares - 2 * far) / 4
+    dot_ends = near[:count] + near[half : half + count]
+    surprise = (values.square[m] + (squares + 2 * far) / 4 - dot_ends) / (quarter_distance + 0.5)
+    covariance = far - values.mean[a] * values.mean[b]
     variances = values.variance[a] + values.variance[b]
     correlation = covariance / np.sqrt((values.variance[a] + 8) * (values.variance[b] + 8))
-    dip = (variances / 2 - values.variance[centres]) / ((variances - 2 * covariance) / 4 + 1)
+    dip = (variances / 2 - values.variance[m]) / ((variances - 2 * covariance) / 4 + 1)
     strength = np.clip(1 - correlation, 0, 1) * np.clip(dip, 0, 1) * np.clip(MAX_SURPRISE - surprise, 0, None)
-    real = (quarter_distance > MIN_DISTANCE**2 / 4) & (
-        np.minimum(values.variance[a], values.variance[b]) > MIN_VARIANCE
-    )
+    lowest = np.minimum(values.variance[a], values.variance[b])
+    real = (quarter_distance > MIN_DISTANCE**2 / 4) & (lowest > MIN_VARIANCE)
     result: Floats = np.where(real, strength, 0).astype(np.float32)
     return result
 
@@ -111,17 +119,23 @@ def mixture_extent(thumbs: Floats, centre: int, half: int) -> tuple[int, int]:
     before, after = thumbs[max(0, centre - half)], thumbs[min(len(thumbs) - 1, centre + half)]
     way = after - before
     share = (thumbs[first:end] - before) @ way / max(float(way @ way), 1.0)
-    middle = centre - first
-    low = middle
+    low = high = centre - first
     while low > 0 and share[low] > 0.25:
         low -= 1
-    high = middle
     while high < len(share) - 1 and share[high] < 0.75:
         high += 1
-    length = 2 * max(high - low, 1)
-    centre_of_line = (low + high) / 2 + first
-    start = int(np.ceil(centre_of_line - length / 2))
-    return max(start, 0), int(np.floor(centre_of_line + length / 2)) + 1
+    quarter = low + _crossing(share[low], share[min(low + 1, len(share) - 1)], 0.25)
+    three_quarters = high - 1 + _crossing(share[high - 1], share[high], 0.75)
+    # The line is at 0 in the last pure frame before, at 1 in the first one after.
+    middle, half_length = first + (quarter + three_quarters) / 2, max(three_quarters - quarter, 1.0)
+    start = int(np.floor(middle - half_length + 1e-3)) + 1
+    end = int(np.ceil(middle + half_length - 1e-3))
+    return max(start, 0), min(max(end, start + 1), len(thumbs))
+
+
+def _crossing(before: float, after: float, level: float) -> float:
+    """Where between two frames, 0 to 1, a value passes ``level``."""
+    return float(np.clip((level - before) / (after - before), 0, 1)) if after > before else 0.0
 
 
 def fade_out_start(contrasts: Floats, flat_start: int) -> int:
@@ -141,11 +155,12 @@ def _ramp_frames(away: Floats) -> int:
     """
     count = 0
     while count + 1 < len(away):
-        mean_slope = away[count] / (count + 1)
+        # The first value lies anywhere above the flat threshold; a cut's first step is near its full height.
+        mean_slope = (away[count] - away[0]) / count if count else away[0] * FIRST_STEP
         rise = away[count + 1] - away[count]
         # Two frames together: motion may hold the contrast up for one.
         later = (away[count + 2] - away[count]) / 2 if count + 2 < len(away) else rise
-        if max(rise, later) < RAMP_SLOPE * mean_slope:
+        if max(rise, later) < (RAMP_SLOPE if count else 1) * mean_slope:
             break
         count += 1
     return count if count >= MIN_RAMP_FRAMES else 0

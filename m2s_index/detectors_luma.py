@@ -58,7 +58,7 @@ class LumaSampler:
         if self._bytes == 0 or (frame.format.name, frame.width, frame.height) != self._key:
             out[...] = self._scaled(frame)
             return
-        plane = frame.planes[0]
+        plane: Any = frame.planes[0]
         pixels: NDArray[Any] = np.frombuffer(plane, np.uint8 if self._bytes == 1 else np.uint16)
         rows = pixels.reshape(-1, plane.line_size // self._bytes)
         stride, (height, width) = self._stride, self._shape

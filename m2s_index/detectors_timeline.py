@@ -15,11 +15,10 @@ VANISHED_SECONDS = 0.6
 
 @dataclass(frozen=True)
 class Finding:
-    """A boundary, when its shot starts, and whether the picture before it loses its contrast."""
+    """A boundary, and when its shot starts."""
 
     boundary: Boundary
     seconds: float
-    vanishing: bool = False
 
 
 class Timeline:
@@ -27,8 +26,8 @@ class Timeline:
 
     Dropped are cuts inside a gradual transition, boundaries that would leave a shot shorter than
     ``min_shot_seconds`` on either side (the first and the last shot of the film count as well), and a
-    second finding of the same transition. A dissolve into something that a cut ends at once is a fade up
-    to that cut if the picture vanished, else nothing.
+    second finding of the same transition. A dissolve into something that a cut ends at once is
+    dropped too: the picture faded or broke up before the cut.
     """
 
     def __init__(self, min_shot_seconds: float) -> None:
@@ -42,9 +41,9 @@ class Timeline:
         """The film's first frame plays at ``seconds``."""
         self._last_seconds = seconds
 
-    def add(self, boundary: Boundary, seconds: float, *, vanishing: bool = False) -> None:
+    def add(self, boundary: Boundary, seconds: float) -> None:
         """A boundary was found whose shot starts at ``seconds``; in any order."""
-        self._waiting.append(Finding(boundary, seconds, vanishing))
+        self._waiting.append(Finding(boundary, seconds))
 
     def release(self, before_frame: int, latest_seconds: float) -> list[Boundary]:
         """Boundaries that are certain.
@@ -63,24 +62,31 @@ class Timeline:
             if finding.boundary.frame >= before_frame or too_late:
                 break
             del self._waiting[0]
-            if self._accept(finding) and not self._merged(finding):
+            if self._accept(finding) and not self._vanished(finding):
                 out.append(finding.boundary)
                 self._last_frame, self._last_seconds = finding.boundary.frame, finding.seconds
         return out
 
     def _drop_contradicted(self) -> None:
-        """A cut in the middle of a dissolve speaks against the dissolve: motion near a cut can look like one."""
-        cuts = [item.boundary.frame for item in self._waiting if item.boundary.transition == "cut"]
-        self._waiting = [
-            item
-            for item in self._waiting
-            if item.boundary.transition != "dissolve"
-            or not any(item.boundary.first_frame + 2 <= frame <= item.boundary.frame - 2 for frame in cuts)
-        ]
+        """A cut in the middle of a dissolve speaks against the dissolve, as motion near a cut can look like
+        one; so does a fade, half of which can.
+        """
+        kept = []
+        for item in self._waiting:
+            start, end = item.boundary.first_frame, item.boundary.frame
+            contradicted = item.boundary.transition == "dissolve" and any(
+                start + 2 <= other.frame <= end - 2
+                if other.transition == "cut"
+                else other.transition == "fade" and other.first_frame < end and start < other.frame
+                for other in (item.boundary for item in self._waiting)
+            )
+            if not contradicted:
+                kept.append(item)
+        self._waiting = kept
 
     def _accept(self, finding: Finding) -> bool:
         boundary = finding.boundary
-        if finding.seconds - self._last_seconds < self._min_shot_seconds or boundary.frame == 0:
+        if finding.seconds - self._last_seconds < self._min_shot_seconds or boundary.frame <= self._last_frame:
             return False
         if boundary.transition == "cut":
             return not any(
@@ -90,14 +96,9 @@ class Timeline:
             )
         return boundary.first_frame >= self._last_frame
 
-    def _merged(self, finding: Finding) -> bool:
-        """Whether a cut soon after a dissolve takes its place; if so, that cut has become what it is."""
-        if finding.boundary.transition != "dissolve":
-            return False
-        for at, other in enumerate(self._waiting):
-            if other.boundary.transition == "cut" and other.seconds - finding.seconds < VANISHED_SECONDS:
-                frame, start = other.boundary.frame, finding.boundary.first_frame
-                if finding.vanishing:
-                    self._waiting[at] = Finding(Boundary(frame, "fade", start, frame), other.seconds)
-                return True
-        return False
+    def _vanished(self, finding: Finding) -> bool:
+        """Whether this is a dissolve that a cut follows at once."""
+        return finding.boundary.transition == "dissolve" and any(
+            other.boundary.transition == "cut" and other.seconds - finding.seconds < VANISHED_SECONDS
+            for other in self._waiting
+        )

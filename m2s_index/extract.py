@@ -16,6 +16,7 @@ from m2s_index.shots import Boundary, make_detector
 from m2s_index.types import BuildOptions, Crop, Shot, Transition, VideoInfo
 from m2s_index.video import FramePictures, VideoReader
 
+WHOLE_SHARE = 0.95
 LEAST_SHARE = 0.5
 """A film of which less than this can be decoded, where the container says how long it is, fails."""
 
@@ -126,17 +127,17 @@ class _Pass:
             self._reader = reader
             info = reader.info
             self._pictures = FramePictures(info, self._options.keyframe_px)
-            frame_bytes = info.width_px * info.height_px * 3 // 2
             self._seconds_per_pts = float(info.time_base)
-            self._picker = KeyFramePicker(float(info.frame_rate), frame_bytes, self._options.frames_per_shot)
+            self._picker = KeyFramePicker(self._options.frames_per_shot)
             for count, (pts, frame) in enumerate(reader.frames(), start=1):
                 number = self._number(pts)
                 self._times.append(number, pts)
                 self._last_duration = frame.duration
                 seconds = (pts - self._times.first_pts) * self._seconds_per_pts
-                if self._keep_pictures and self._picker.wants(number):
-                    self._picker.offer(number, pts, frame)
-                    self._bars.add(frame)
+                if self._keep_pictures and self._picker.wants(seconds):
+                    self._picker.offer(number, pts, seconds, frame)
+                    if self._bars.wants(seconds):
+                        self._bars.add(frame, seconds)
                 for boundary in self._detector.push(frame, number, seconds):
                     yield self._close_shot(boundary)
                 if on_progress:
@@ -186,8 +187,7 @@ class _Pass:
         return ShotFound(shot, tuple(c.pts for c in chosen), pictures, self._crop())
 
     def _crop(self) -> Crop | None:
-        width, height = self._pictures.size(self._reader.info.width_px, self._reader.info.height_px)
-        return self._bars.crop(width, height, self._pictures.quarter_turns)
+        return self._bars.crop(*self._pictures.size, self._pictures.quarter_turns)
 
     def _end_pts(self) -> int:
         """Where the last frame ends: by its own duration, else by the frame rate."""
@@ -196,6 +196,7 @@ class _Pass:
         return self._times.last_pts + max(1, step)
 
     def _check_length(self) -> None:
+        """Refuse what is mostly missing; count a missing end as damage where nothing else was found."""
         info = self._reader.info
         decoded = float((self._end_pts() - self._times.first_pts) * info.time_base)
         stated = info.duration_seconds
@@ -204,3 +205,5 @@ class _Pass:
                 f"{self._path}: only {decoded:.0f} of {stated:.0f} seconds can be decoded; "
                 "the file is truncated or damaged, copy or convert it again"
             )
+        if stated and decoded < WHOLE_SHARE * stated - 1:
+            self._reader.damaged_packets = max(1, self._reader.damaged_packets)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,66 +41,81 @@ def find_candidates(
 ) -> Iterator[Candidate]:
     """All regular files under ``paths``, in a fixed order, each once however many links lead to it.
 
-    Hidden files and folders are passed over, and the folder ``exclude`` (the catalogue itself). Links to
-    folders are followed; a loop of them is walked once.
+    Hidden files and folders are passed over, and the folder ``exclude`` (the catalogue itself), and in
+    folders pipes and devices. Links to folders are followed; a loop of them is walked once.
 
     Args:
-        on_error: told of each path that does not exist and each folder that cannot be listed, and why.
+        on_error: told of each path that does not exist or cannot be looked at, and why.
     """
     seen: set[tuple[int, int]] = set()
-    excluded = exclude.resolve() if exclude else None
-    for path in paths:
-        if path.is_dir():
-            for found in _walk(path, seen, excluded, on_error):
-                yield Candidate(found, found.suffix.lower() in VIDEO_SUFFIXES)
-        elif not path.exists():
-            on_error(path, f"{path}: there is no such file or folder")
-        elif _first_time(path, seen):
-            yield Candidate(path, True)
+    if exclude:
+        with contextlib.suppress(OSError):
+            seen.add(_key(exclude.stat()))
+    for named in paths:
+        for path in _walk(named, seen, on_error):
+            yield Candidate(path, path == named or path.suffix.lower() in VIDEO_SUFFIXES)
 
 
-def _first_time(path: Path, seen: set[tuple[int, int]]) -> bool:
-    status = path.stat()
-    key = (status.st_dev, status.st_ino)
-    if key in seen:
-        return False
-    seen.add(key)
-    return True
-
-
-def _walk(
-    folder: Path,
-    seen: set[tuple[int, int]],
-    excluded: Path | None,
-    on_error: Callable[[Path, str], None],
-) -> Iterator[Path]:
-    if folder.resolve() == excluded or not _first_time(folder, seen):
-        return
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
-    except OSError as exc:
-        on_error(folder, f"{folder}: cannot be listed ({exc.strerror}); check its permissions")
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def _walk(root: Path, seen: set[tuple[int, int]], on_error: Callable[[Path, str], None]) -> Iterator[Path]:
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = path.stat()
+            if _key(status) in seen:
+                continue
+            seen.add(_key(status))
+            if stat.S_ISDIR(status.st_mode):
+                shown = (entry for entry in path.iterdir() if not entry.name.startswith("."))
+                waiting += sorted(shown, key=os.fsencode, reverse=True)
+                continue
+        except OSError as exc:
+            on_error(path, _why_not(path, exc))
             continue
-        path = folder / entry.name
-        if entry.is_dir():
-            yield from _walk(path, seen, excluded, on_error)
-        elif entry.is_file() and _first_time(path, seen):
+        if stat.S_ISREG(status.st_mode) or path == root:
             yield path
+
+
+def _key(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _why_not(path: Path, exc: OSError) -> str:
+    if path.is_symlink():
+        return f"{path}: a link that leads nowhere ({exc.strerror}); mend or remove it"
+    if isinstance(exc, FileNotFoundError):
+        return f"{path}: there is no such file or folder; check its name"
+    return f"{path}: cannot be looked at ({exc.strerror}); check its permissions"
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """The status of a regular file, or of a link to one; pipes and devices are never opened: they may block.
+
+    Raises:
+        VideoError: it is something else, is empty, or cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as exc:
+        raise VideoError(f"{path}: there is no such file; check its name") from exc
+    except OSError as exc:
+        raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
+        raise VideoError(f"{path}: {kind}, not a file; name a film file")
+    if status.st_size == 0:
+        raise VideoError(f"{path}: the file is empty; copy it again")
+    return status
 
 
 def identify(path: Path) -> FileIdentity:
     """Size, time of change and fingerprint of a file.
 
     Raises:
-        VideoError: it cannot be read, or is empty.
+        VideoError: it cannot be read, is empty, or is no regular file.
     """
+    status = check_regular(path)
     try:
-        status = path.stat()
-        if status.st_size == 0:
-            raise VideoError(f"{path}: the file is empty; copy it again")
         digest = hashlib.sha256(str(status.st_size).encode())
         with path.open("rb") as file:
             for start in sorted({0, max(0, (status.st_size - MIB) // 2), max(0, status.st_size - MIB)}):
@@ -107,13 +124,3 @@ def identify(path: Path) -> FileIdentity:
     except OSError as exc:
         raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
     return FileIdentity(str(path.absolute()), status.st_size, status.st_mtime_ns, digest.hexdigest())
-
-
-def display_path(path: str) -> str:
-    """A path as text that can be shown: bytes that are not UTF-8 become replacement characters."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def display_name(path: str) -> str:
-    """A file's stem as text that can be shown."""
-    return display_path(Path(path).stem)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Executable, and_, false, or_, select
+from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.orm import Session
 
-from m2s_index import selection as selections
 from m2s_index.errors import UsageError
 from m2s_index.refs import find_movie
-from m2s_index.schema import GenreRow, LabelRow, MovieRow, SceneRow
-from m2s_index.selection import BoolArray, Selection
+from m2s_index.scene_columns import SceneColumns, SceneRanges, alike, read_ids
+from m2s_index.schema import GenreRow, MovieRow
+from m2s_index.selection import Selection
 from m2s_index.types import Int64Array
 
 Years = tuple[int | None, int | None]
-LABEL_COLUMNS = "i8,f8,f8"
 _YEARS = re.compile(r"([0-9]{4})?(:)?([0-9]{4})?", re.ASCII)
 
 
@@ -94,8 +90,8 @@ def format_years(years: Years) -> str:
     """The inverse of ``parse_years``."""
     first, last = years
     if first is not None and first == last:
-        return str(first)
-    return f"{'' if first is None else first}:{'' if last is None else last}"
+        return f"{first:04}"
+    return f"{'' if first is None else f'{first:04}'}:{'' if last is None else f'{last:04}'}"
 
 
 def parse_label(text: str) -> tuple[str, str]:
@@ -110,88 +106,35 @@ def parse_label(text: str) -> tuple[str, str]:
     return vocabulary, value
 
 
-@dataclass(frozen=True, eq=False)
-class SceneRanges:
-    """Where the scenes of each movie are, for one encoder: int64 [M] each, by first scene id.
-
-    Movie ``movie_ids[i]`` has the scenes ``first_ids[i]`` to ``end_ids[i]`` (exclusive).
-    """
-
-    movie_ids: Int64Array
-    first_ids: Int64Array
-    end_ids: Int64Array
-
-    @property
-    def limit(self) -> int:
-        """One more than the highest scene id."""
-        return int(self.end_ids.max(initial=1))
-
-    def of_movies(self, movie_ids: Int64Array) -> Selection:
-        """The scenes of some movies."""
-        chosen = np.isin(self.movie_ids, movie_ids)
-        return selections.of_ranges(self.first_ids[chosen], self.end_ids[chosen], self.limit)
-
-
-class SceneTimes:
-    """Length and middle of every scene, by scene id, kept because a million rows take SQL half a second.
-
-    Scenes never change and ids never come back, so that only new ones are read; those of removed movies
-    stay, and are excluded elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: NDArray[np.float64] = np.full(1, np.nan)
-        self.middles: NDArray[np.float64] = np.full(1, np.nan)
-
-    def read_new(self, session: Session, limit: int) -> None:
-        """Read the scenes that are not here yet, and see that there is an entry for each id below ``limit``."""
-        query = (
-            select(SceneRow.id, SceneRow.duration_seconds, SceneRow.start_seconds, SceneRow.end_seconds)
-            .where(SceneRow.id >= len(self.seconds))
-            .order_by(SceneRow.id)
-        )
-        rows = read_columns(session, query, "i8,f8,f8,f8")
-        size = max(limit, len(self.seconds), int(rows["f0"][-1]) + 1 if len(rows) else 0)
-        for name, values in (("seconds", rows["f1"]), ("middles", (rows["f2"] + rows["f3"]) / 2)):
-            column = np.full(size, np.nan)
-            old = getattr(self, name)
-            column[: len(old)] = old
-            column[rows["f0"]] = values
-            setattr(self, name, column)
-
-
-def resolve(session: Session, wanted: SceneFilter, ranges: SceneRanges, times: SceneTimes) -> Selection | None:
+def resolve(session: Session, wanted: SceneFilter, columns: SceneColumns) -> Selection | None:
     """The scenes that a filter leaves, but for ``other_movies``, which depends on the query; None is all.
 
     Args:
         session: of the catalogue.
         wanted: the filter.
-        ranges: the encoder's scenes.
-        times: filled here, where the filter needs it.
+        columns: of the encoder's scenes; filled here, with what the filter needs.
 
     Raises:
         UnknownReferenceError: one of its movies is unknown or ambiguous.
     """
-    limit = ranges.limit
     found: list[Selection] = []
     movie_ids = _movie_ids(session, wanted)
     if movie_ids is not None:
-        found.append(ranges.of_movies(movie_ids))
-    if wanted.labels or wanted.min_seconds is not None or wanted.max_seconds is not None:
-        times.read_new(session, limit)
+        found.append(columns.ranges.of_movies(movie_ids))
     if wanted.min_seconds is not None or wanted.max_seconds is not None:
-        low, high = wanted.min_seconds or 0.0, wanted.max_seconds
-        seconds = times.seconds[:limit]
-        fits = seconds >= low
-        found.append(Selection(mask=fits if high is None else fits & (seconds <= high)))
+        seconds = columns.seconds(session)
+        fits = seconds >= (wanted.min_seconds or 0.0)
+        if wanted.max_seconds is not None:
+            fits &= seconds <= wanted.max_seconds
+        found.append(Selection(mask=fits))
     for vocabulary in dict.fromkeys(vocabulary for vocabulary, _ in wanted.labels):
         values = [value for name, value in wanted.labels if name == vocabulary]
-        found.append(_labelled(session, vocabulary, values, ranges, times))
+        found.append(columns.labelled(session, vocabulary, values))
     if not found:
         return None
     selection = found[0]
     for other in found[1:]:
-        selection = selection.and_also(other, limit)
+        selection = selection.and_also(other, columns.ranges.limit)
     return selection
 
 
@@ -208,16 +151,6 @@ def without_movie(selection: Selection | None, movie_id: int, ranges: SceneRange
 def same_for_any_query(wanted: SceneFilter) -> SceneFilter:
     """The part of a filter that ``resolve`` answers."""
     return replace(wanted, other_movies=False)
-
-
-def read_columns(session: Session, query: Executable, dtype: str) -> NDArray[np.void]:
-    """A query's rows as a structured array (fields f0, f1, …), read without a Python object for each."""
-    result = session.connection().execute(query)
-    try:
-        # The DBAPI's cursor gives the rows as they are; NumPy takes None for NaN in a float column.
-        return np.fromiter(cast(Iterable[Any], result.cursor), np.dtype(dtype))
-    finally:
-        result.close()
 
 
 def _shell(text: str) -> str:
@@ -239,64 +172,14 @@ def _movie_ids(session: Session, wanted: SceneFilter) -> Int64Array | None:
         query = query if first is None else query.where(MovieRow.year >= first)
         query = query if last is None else query.where(MovieRow.year <= last)
     if wanted.genres:
-        genres = _as_stored(session, select(GenreRow.genre).distinct(), wanted.genres)
-        query = query.where(MovieRow.id.in_(select(GenreRow.movie_id).where(GenreRow.genre.in_(genres))))
-    return np.fromiter(session.scalars(query), np.int64)
+        is_one = or_(false(), *(_is_genre(session, genre) for genre in wanted.genres))
+        query = query.where(MovieRow.id.in_(select(GenreRow.movie_id).where(is_one)))
+    return read_ids(session, query)
 
 
-def _as_stored(session: Session, known: Executable, wanted: Iterable[str]) -> list[str]:
-    """What is asked for as the catalogue writes it: itself, or without case where that is unknown."""
-    stored = session.scalars(known).all()
-    found: list[str] = []
-    for text in wanted:
-        found += [text] if text in stored else [s for s in stored if s.casefold() == text.casefold()]
-    return found
-
-
-def _labelled(
-    session: Session, vocabulary: str, values: list[str], ranges: SceneRanges, times: SceneTimes
-) -> Selection:
-    """The scenes whose middle lies in a stretch that carries one of the values."""
-    query = select(LabelRow.movie_id, LabelRow.start_seconds, LabelRow.end_seconds)
-    is_one = or_(false(), *(_is_label(session, vocabulary, value) for value in values))
-    rows = read_columns(session, query.where(is_one), LABEL_COLUMNS)
-    rows = rows[np.isin(rows["f0"], ranges.movie_ids)]
-    order = np.argsort(ranges.movie_ids)
-    owners = order[np.searchsorted(ranges.movie_ids, rows["f0"], sorter=order)]
-    first, end = ranges.first_ids[owners], ranges.end_ids[owners]
-    starts = _first_at_or_after(times.middles, first, end, np.where(np.isnan(rows["f1"]), -np.inf, rows["f1"]))
-    ends = _first_at_or_after(times.middles, first, end, np.where(np.isnan(rows["f2"]), np.inf, rows["f2"]))
-    return Selection(mask=_covered(starts, np.maximum(starts, ends), ranges.limit))
-
-
-def _is_label(session: Session, vocabulary: str, value: str) -> ColumnElement[bool]:
-    """The condition for one label: as it is written or, where no label is written so, without case."""
-    same = and_(LabelRow.vocabulary == vocabulary, LabelRow.value == value)
-    if session.scalar(select(LabelRow.id).where(same).limit(1)) is not None:
+def _is_genre(session: Session, genre: str) -> ColumnElement[bool]:
+    """The condition for one genre: as it is written or, where none is written so, without case."""
+    same = GenreRow.genre == genre
+    if session.scalar(select(GenreRow.genre).where(same).limit(1)) is not None:
         return same
-    vocabularies = _as_stored(session, select(LabelRow.vocabulary).distinct(), [vocabulary])
-    known = select(LabelRow.value).where(LabelRow.vocabulary.in_(vocabularies)).distinct()
-    return and_(LabelRow.vocabulary.in_(vocabularies), LabelRow.value.in_(_as_stored(session, known, [value])))
-
-
-def _first_at_or_after(
-    middles: NDArray[np.float64], first: Int64Array, end: Int64Array, seconds: NDArray[np.float64]
-) -> Int64Array:
-    """For each i the first scene id in first[i]…end[i] whose middle is at least seconds[i], else end[i].
-
-    One binary search for all: a movie's scenes are in order of time.
-    """
-    low, high = first.copy(), end.copy()
-    while (open_ := low < high).any():
-        middle = (low + high) // 2
-        earlier = open_ & (middles[np.minimum(middle, len(middles) - 1)] < seconds)
-        low = np.where(earlier, middle + 1, low)
-        high = np.where(open_ & ~earlier, middle, high)
-    return low
-
-
-def _covered(starts: Int64Array, ends: Int64Array, limit: int) -> BoolArray:
-    """Which ids below ``limit`` are in at least one of the ranges: bool [limit]."""
-    depth = np.bincount(starts, minlength=limit + 1) - np.bincount(ends, minlength=limit + 1)
-    covered: BoolArray = np.cumsum(depth[:limit]) > 0
-    return covered
+    return GenreRow.genre.in_(alike(session, select(GenreRow.genre).distinct(), genre))

@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import IndexFileError, UsageError
-from m2s_index.filters import read_columns
 from m2s_index.index_kinds import KINDS, Kind, available_memory_bytes, choose_kind
 from m2s_index.matrices import StoredEncoder, iter_embeddings
+from m2s_index.scene_columns import read_columns
 from m2s_index.schema import EmbeddingRow, IndexEntryRow, IndexFileRow
 from m2s_index.types import Int64Array, SceneEmbeddings
 from m2s_index.vectors import VectorIndex, build_index, load_index

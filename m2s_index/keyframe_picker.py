@@ -13,8 +13,8 @@ from m2s_index.types import Shot
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-CANDIDATE_SECONDS = 0.24
-"""A frame is considered this often, a little closer than the shortest shot is long."""
+CANDIDATE_SECONDS = 0.2
+"""A frame is considered this often: closer than the shortest shot is long."""
 RECENT_SECONDS = 5.0
 """Candidates younger than this are never thinned: a transition among them may not be known yet."""
 CANDIDATE_BYTES = 96 << 20
@@ -29,6 +29,7 @@ class Candidate:
 
     index: int
     pts: int
+    seconds: float
     frame: VideoFrame
     sharpness: float
     plain: bool
@@ -38,28 +39,27 @@ class Candidate:
 class KeyFramePicker:
     """Keeps a bounded choice of frames while a shot runs, and picks from them when its end is known."""
 
-    def __init__(self, frame_rate: float, frame_bytes: int, frames_per_shot: int) -> None:
+    def __init__(self, frames_per_shot: int) -> None:
         self._frames_per_shot = frames_per_shot
-        # At least one frame in every quarter of a second, and finer where several a shot are wanted.
-        self._step = max(1, int(frame_rate * CANDIDATE_SECONDS / frames_per_shot))
-        self._recent_frames = int(frame_rate * RECENT_SECONDS)
-        self._most = max(4 * frames_per_shot, min(64, CANDIDATE_BYTES // max(1, frame_bytes)))
+        # Times, not frame numbers: the rate may vary, and what a container says of it may be nonsense.
+        self._step_seconds = CANDIDATE_SECONDS / frames_per_shot
         self._candidates: list[Candidate] = []
-        self._next = 0
+        self._next_seconds = float("-inf")
 
-    def wants(self, index: int) -> bool:
-        """Whether the frame of that number should be offered."""
-        return index >= self._next
+    def wants(self, seconds: float) -> bool:
+        """Whether the frame shown then should be offered."""
+        return seconds >= self._next_seconds
 
-    def offer(self, index: int, pts: int, frame: VideoFrame) -> None:
+    def offer(self, index: int, pts: int, seconds: float, frame: VideoFrame) -> None:
         """Take a frame into the choice."""
-        self._next = index + self._step
-        self._candidates.append(_candidate(index, pts, frame))
-        if len(self._candidates) > self._most:
-            old = [c for c in self._candidates if c.index < index - self._recent_frames]
+        self._next_seconds = seconds + self._step_seconds
+        self._candidates.append(_candidate(index, pts, seconds, frame))
+        most = max(4 * self._frames_per_shot, min(64, CANDIDATE_BYTES // _frame_bytes(frame)))
+        if len(self._candidates) > most:
+            old = [c for c in self._candidates if c.seconds < seconds - RECENT_SECONDS]
             recent = self._candidates[len(old) :]
             self._candidates = (old[::2] if len(old) > 1 else old) + recent
-            if len(self._candidates) > self._most:
+            if len(self._candidates) > most:
                 # Large frames: even the recent ones do not all fit.
                 self._candidates = old[:1] + recent[::2]
 
@@ -82,12 +82,19 @@ class KeyFramePicker:
         ]
 
 
-def _candidate(index: int, pts: int, frame: VideoFrame) -> Candidate:
+def _frame_bytes(frame: VideoFrame) -> int:
+    return max(1, sum(plane.buffer_size for plane in frame.planes))
+
+
+def _candidate(index: int, pts: int, seconds: float, frame: VideoFrame) -> Candidate:
     """Sharpness is the mean horizontal luma gradient over some 64 rows."""
-    rows = luma_8bit(frame, max(1, frame.height // 64), 1).astype(np.int16)
-    plain = rows.mean() < DARK_LUMA or rows[:, ::8].std() < FLAT_LUMA_DEVIATION
-    gradient = np.abs(np.diff(rows, axis=1))
-    return Candidate(index, pts, frame, float(gradient.mean()) if gradient.size else 0.0, bool(plain))
+    rows = luma_8bit(frame, max(1, frame.height // 64), 1)
+    few = rows[:, ::8].astype(np.float32)
+    plain = few.mean() < DARK_LUMA or few.std() < FLAT_LUMA_DEVIATION
+    left, right = rows[:, :-1], rows[:, 1:]
+    gradient = np.maximum(left, right) - np.minimum(left, right)
+    sharpness = int(gradient.sum(dtype=np.uint64)) / max(1, gradient.size)
+    return Candidate(index, pts, seconds, frame, sharpness, bool(plain))
 
 
 def _parts(candidates: list[Candidate], start: int, end: int, parts: int) -> list[list[Candidate]]:

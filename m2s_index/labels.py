@@ -9,9 +9,10 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
-from m2s_index.metadata import movie_key, read_table
+from m2s_index.metadata import FileNames, read_table
+from m2s_index.names import display_path
 from m2s_index.refs import parse_time
-from m2s_index.schema import LabelRow, MovieRow
+from m2s_index.schema import LabelRow
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,7 @@ def import_labels(session: Session, path: Path) -> LabelImport:
         UsageError: the table cannot be read, or a time or value in it makes no sense; the line is named.
     """
     rows = read_table(path, ("movie", "vocabulary", "value"))
-    movies: dict[str, list[int]] = {}
-    for movie_id, file, name in session.execute(select(MovieRow.id, MovieRow.path, MovieRow.name)):
-        for key in {movie_key(file), movie_key(name)}:
-            movies.setdefault(key, []).append(movie_id)
+    names = FileNames(session)
     known = {
         tuple(row)
         for row in session.execute(
@@ -57,14 +55,13 @@ def import_labels(session: Session, path: Path) -> LabelImport:
     }  # fmt: skip
     new: list[tuple[object, ...]] = []
     unknown: dict[str, None] = {}
-    for line, row in enumerate(rows, start=2):
-        where = f"{path}, line {line}"
+    for where, row in rows:
         if not row["vocabulary"] or not row["value"]:
             raise UsageError(f"{where}: the vocabulary or the value is empty")
         start, end = _seconds(row.get("start", ""), where), _seconds(row.get("end", ""), where)
         if (start is None) != (end is None) or (start is not None and end is not None and start >= end):
             raise UsageError(f"{where}: a label needs both times, the start before the end, or neither")
-        found = movies.get(movie_key(row["movie"]))
+        found = names.find(row["movie"])
         if not found:
             unknown[row["movie"]] = None
             continue
@@ -73,9 +70,10 @@ def import_labels(session: Session, path: Path) -> LabelImport:
             if values not in known:
                 known.add(values)
                 new.append(values)
-    names = ("movie_id", "start_seconds", "end_seconds", "vocabulary", "value", "split")
+    columns = ("movie_id", "start_seconds", "end_seconds", "vocabulary", "value", "split")
     if new:
-        session.execute(insert(LabelRow), [{**dict(zip(names, v, strict=True)), "source": path.name} for v in new])
+        labels = [{**dict(zip(columns, values, strict=True)), "source": display_path(path.name)} for values in new]
+        session.execute(insert(LabelRow), labels)
     return LabelImport(len(new), tuple(unknown))
 
 

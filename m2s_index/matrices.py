@@ -85,8 +85,8 @@ def register_encoder(session: Session, identity: EncoderIdentity) -> StoredEncod
         row = EncoderRow(name=name, identity=_identity_text(identity), key=key)
         session.add(row)
         session.flush()
-    if session.get(SettingRow, "default_encoder") is None:
-        session.add(SettingRow(key="default_encoder", value=str(row.id)))
+    if default_encoder(session) is None:
+        session.merge(SettingRow(key="default_encoder", value=str(row.id)))
     return _stored(row)
 
 

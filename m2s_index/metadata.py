@@ -7,12 +7,14 @@ import io
 import re
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
+from m2s_index.files import VIDEO_SUFFIXES
+from m2s_index.names import display_path
 from m2s_index.schema import GenreRow, MovieRow
 
 LARGEST_TABLE_BYTES = 256 << 20
@@ -28,8 +30,9 @@ class MovieMetadata:
     genres: tuple[str, ...]
 
 
-def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
-    """A CSV table with a header, as one dict a row; a byte-order mark is no part of the first name.
+def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """A CSV table with a header: where each row ends ("movies.csv, line 7"), for messages, and the row as a
+    dict. A byte-order mark is no part of the first name.
 
     Raises:
         UsageError: it cannot be read, is no UTF-8 text, or lacks a required column.
@@ -46,7 +49,10 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
                 f"{path}: no column {', '.join(missing)}; its first line has: {', '.join(names) or 'nothing'}"
             )
         reader.fieldnames = names
-        return [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+        return [
+            (f"{path}, line {reader.line_num}", {key: (value or "").strip() for key, value in row.items() if key})
+            for row in reader
+        ]
     except OSError as exc:
         raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
     except (UnicodeDecodeError, csv.Error) as exc:
@@ -55,42 +61,60 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
 
 def read_metadata(path: Path) -> dict[str, MovieMetadata]:
     """A CSV with a column ``movie`` (a file name, with or without its ending) and any of ``title``,
-    ``year`` and ``genres`` (separated by ``|`` or ``;``), by ``movie_key``.
+    ``year`` and ``genres`` (separated by ``|`` or ``;``), by what is written in ``movie``.
 
     Raises:
         UsageError: the table cannot be read, or a year is not a number; the message names the line.
     """
     found = {}
-    for line, row in enumerate(read_table(path, ("movie",)), start=2):
-        year = row.get("year", "")
+    for where, row in read_table(path, ("movie",)):
+        movie, year = row["movie"], row.get("year", "")
+        if not movie:
+            raise UsageError(f"{where}: no movie is named")
         if year and not re.fullmatch(r"\d{4}", year):
-            raise UsageError(f"{path}, line {line}: the year '{year}' is not four digits")
+            raise UsageError(f"{where}: the year '{year}' is not four digits")
         genres = tuple(sorted({g.strip() for g in re.split(r"[|;]", row.get("genres", "")) if g.strip()}))
-        movie = row["movie"]
-        record = MovieMetadata(movie, row.get("title") or None, int(year) if year else None, genres)
-        found[movie_key(movie)] = record
+        found[movie] = MovieMetadata(movie, row.get("title") or None, int(year) if year else None, genres)
     return found
 
 
-def movie_key(name: str) -> str:
-    """What a file name is compared by: its stem, in one Unicode form, without case."""
-    stem = Path(name).stem if Path(name).suffix else name
-    return unicodedata.normalize("NFC", stem).casefold()
+class FileNames:
+    """The catalogue's movies by what tables call them: a file name, with or without its ending."""
+
+    def __init__(self, session: Session) -> None:
+        self._by_name: dict[str, list[int]] = {}
+        self._by_stem: dict[str, list[int]] = {}
+        for movie_id, path in session.execute(select(MovieRow.id, MovieRow.path).order_by(MovieRow.id)):
+            shown = PurePath(display_path(path))
+            self._by_name.setdefault(_key(shown.name), []).append(movie_id)
+            self._by_stem.setdefault(_key(shown.stem), []).append(movie_id)
+
+    def find(self, text: str) -> list[int]:
+        """The ids of the movies of that name: the very file, else any with that stem. Case and Unicode form
+        do not matter, nor does a folder in front, nor which of the endings of video a name has.
+        """
+        name = PurePath(text)
+        found = self._by_name.get(_key(name.name)) or self._by_stem.get(_key(name.name))
+        if not found and name.suffix.lower() in VIDEO_SUFFIXES:
+            found = self._by_stem.get(_key(name.stem))
+        return found or []
 
 
 def apply_metadata(session: Session, table: dict[str, MovieMetadata]) -> list[str]:
     """Write a table's titles, years and genres to the movies it names; returns the names it did not find."""
-    unmatched = dict(table)
-    for row in session.scalars(select(MovieRow)):
-        names = (movie_key(row.path), unicodedata.normalize("NFC", row.name).casefold())
-        record = next((table[name] for name in names if name in table), None)
-        if record is None:
-            continue
-        for name in names:
-            unmatched.pop(name, None)
-        row.title = record.title or row.title
-        row.year = record.year or row.year
-        if record.genres:
-            session.execute(delete(GenreRow).where(GenreRow.movie_id == row.id))
-            session.add_all(GenreRow(movie_id=row.id, genre=genre) for genre in record.genres)
-    return [record.movie for record in unmatched.values()]
+    names, unmatched = FileNames(session), []
+    for record in table.values():
+        found = names.find(record.movie)
+        if not found:
+            unmatched.append(record.movie)
+        for row in session.scalars(select(MovieRow).where(MovieRow.id.in_(found))):
+            row.title = record.title or row.title
+            row.year = record.year or row.year
+            if record.genres:
+                session.execute(delete(GenreRow).where(GenreRow.movie_id == row.id))
+                session.execute(insert(GenreRow), [{"movie_id": row.id, "genre": genre} for genre in record.genres])
+    return unmatched
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -11,19 +11,22 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import options_text
 from m2s_index.errors import CatalogError
-from m2s_index.files import display_name
 from m2s_index.matrices import add_vectors
+from m2s_index.names import display_name
 from m2s_index.schema import GenreRow, LabelRow, MovieRow, SceneRow, ShotRow
+from m2s_index.titles import guess_title
 from m2s_index.types import BuildOptions, Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
 
 
 def add_film(session: Session, film: Film, vectors: FilmVectors | None, *, replaces: int | None = None) -> int:
     """Store a film with its shots, scenes and matrices; returns its movie id.
 
-    ``replaces`` is the movie id of an earlier reading of the same file: it goes, its labels move over.
+    ``replaces`` is the movie id of an earlier reading of the same file: it goes, its labels move over, and
+    what is known of it (title, year, genres) stays.
     """
     kept_labels: list[dict[str, Any]] = []
     if replaces is not None:
+        film = _with_known(film, get_movie(session, replaces))
         columns = [c for c in LabelRow.__table__.columns if c.name not in ("id", "movie_id")]
         rows = session.execute(select(*columns).where(LabelRow.movie_id == replaces).order_by(LabelRow.id))
         kept_labels = [dict(row) for row in rows.mappings()]
@@ -58,9 +61,21 @@ def remove_movie(session: Session, movie_id: int) -> str:
 
 
 def move_movie(session: Session, movie_id: int, path: str, modified_ns: int) -> None:
-    """Note that a film is now at ``path``."""
-    values = {"path": path, "name": display_name(path), "modified_ns": modified_ns}
+    """Note that a film is now at ``path``. A title and year that were guessed are guessed again."""
+    name = display_name(path)
+    values: dict[str, Any] = {"path": path, "name": name, "modified_ns": modified_ns}
+    columns = select(MovieRow.name, MovieRow.title, MovieRow.year).where(MovieRow.id == movie_id)
+    old_name, *known = session.execute(columns).one()
+    if tuple(known) == guess_title(old_name):
+        values["title"], values["year"] = guess_title(name)
     session.execute(update(MovieRow).where(MovieRow.id == movie_id).values(**values))
+
+
+def _with_known(film: Film, old: Movie) -> Film:
+    """The film with the title, year and genres of its earlier reading, unless those were only guessed."""
+    if (old.title, old.year) != guess_title(old.name):
+        film = replace(film, title=old.title, year=old.year)
+    return replace(film, genres=film.genres or old.genres)
 
 
 def stored_options(session: Session, movie_id: int) -> BuildOptions:

@@ -53,7 +53,7 @@ def nearest(
     """
     metric = index.metric
     rows = index.rows if index.keeps_rows else rows
-    fetch = max(4 * k, k + 48) if index.kind == "compressed" else k + max(MARGIN, k // 8)
+    fetch = k + max(2 * MARGIN, k) if index.kind == "compressed" else k + max(MARGIN, k // 8)
     while True:
         on_gpu = gpu is not None and selection is None and fetch <= MAX_GPU_NEIGHBOURS
         found, values = (gpu if gpu is not None and on_gpu else index).search(query[None], fetch, selection)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog, options_text
 from m2s_index.errors import VideoError
 from m2s_index.files import find_candidates, identify
-from m2s_index.movies import move_movie
+from m2s_index.movies import move_movie, remove_movie
 from m2s_index.schema import MovieRow
 from m2s_index.types import BuildOptions, FileIdentity, VideoInfo
 from m2s_index.wire import Failed, Job
@@ -53,11 +53,15 @@ class MovedFilm:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What there is to do. ``unchanged`` are movie ids; ``copies`` (path, path of the film it copies)."""
+    """What there is to do. ``unchanged`` are movie ids; ``copies`` (path, path of the film it copies).
+
+    ``touched`` are films whose file has another time, but the same content.
+    """
 
     films: tuple[PlannedFilm, ...] = ()
     unchanged: tuple[int, ...] = ()
     moved: tuple[MovedFilm, ...] = ()
+    touched: tuple[MovedFilm, ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     failures: tuple[Failure, ...] = ()
     other_files: int = 0
@@ -90,9 +94,11 @@ class _Planner:
         self._by_path = {row.path: row for row in known}
         self._by_fingerprint = {row.fingerprint: row for row in known}
         self._planned: dict[str, str] = {}
-        self.to_probe: list[tuple[FileIdentity, int | None, bool]] = []
+        self._new_home: dict[int, str] = {}
+        self._to_read: list[tuple[FileIdentity, int | None, bool]] = []
         self.unchanged: list[int] = []
         self.moved: list[MovedFilm] = []
+        self.touched: list[MovedFilm] = []
         self.copies: list[tuple[str, str]] = []
 
     def add(self, path: Path, claims_video: bool) -> None:
@@ -103,16 +109,37 @@ class _Planner:
         file = identify(path)
         twin = self._by_fingerprint.get(file.fingerprint)
         if row and row.fingerprint == file.fingerprint:
+            self.touched.append(MovedFilm(row.id, file, row.path))
             self._again(row, file, claims_video)
-        elif twin and Path(twin.path).exists() and twin.path != file.path:
-            self.copies.append((file.path, twin.path))
+        elif twin and (home := self._home(twin)):
+            self.copies.append((file.path, home))
         elif twin:
             self.moved.append(MovedFilm(twin.id, file, twin.path))
+            self._new_home[twin.id] = file.path
             self._again(twin, file, claims_video)
         elif file.fingerprint in self._planned:
             self.copies.append((file.path, self._planned[file.fingerprint]))
         else:
             self._read(file, row.id if row else None, claims_video)
+
+    def to_probe(self) -> list[tuple[FileIdentity, int | None, bool]]:
+        """Files to be read: what each of them replaces, and whether it claims to be film."""
+        return [
+            # A film that was moved away is not replaced by what is now in its old place.
+            (file, None if self._new_home.get(old or 0, file.path) != file.path else old, claims_video)
+            for file, old, claims_video in self._to_read
+        ]
+
+    def _home(self, row: MovieRow) -> str | None:
+        """Where a film of the catalogue is now, as far as is known; None where its file has gone or changed."""
+        if row.id in self._new_home:
+            return self._new_home[row.id]
+        path = Path(row.path)
+        try:
+            there = self._looks_the_same(row, path) or identify(path).fingerprint == row.fingerprint
+        except (VideoError, OSError):
+            return None
+        return row.path if there else None
 
     def _again(self, row: MovieRow, file: FileIdentity, claims_video: bool) -> None:
         """A file whose content is known: read again only if shots and scenes are to be cut otherwise."""
@@ -123,7 +150,7 @@ class _Planner:
 
     def _read(self, file: FileIdentity, replaces: int | None, claims_video: bool) -> None:
         self._planned[file.fingerprint] = file.path
-        self.to_probe.append((file, replaces, claims_video))
+        self._to_read.append((file, replaces, claims_video))
 
     @staticmethod
     def _looks_the_same(row: MovieRow, path: Path) -> bool:
@@ -168,7 +195,7 @@ def plan_build(
             else:
                 other_files += 1
     films = []
-    jobs = {file.path: (file, replaces, claims) for file, replaces, claims in planner.to_probe}
+    jobs = {file.path: (file, replaces, claims) for file, replaces, claims in planner.to_probe()}
     for job, message in pool.run(Job("probe", path, options) for path in jobs):
         file, replaces, claims_video = jobs[job.path]
         if isinstance(message, VideoInfo):
@@ -184,6 +211,7 @@ def plan_build(
         films=tuple(films),
         unchanged=tuple(planner.unchanged),
         moved=tuple(planner.moved),
+        touched=tuple(planner.touched),
         copies=tuple(planner.copies),
         failures=tuple(failures),
         other_files=other_files,
@@ -191,9 +219,20 @@ def plan_build(
 
 
 def note_moves(session: Session, plan: BuildPlan) -> None:
-    """Write the new paths of films that moved."""
-    for moved in plan.moved:
-        move_movie(session, moved.movie_id, moved.file.path, moved.file.modified_ns)
+    """Write the new paths of films that moved, and the new times of those that were touched.
+
+    A film whose file was overwritten by one that moved is gone, and is taken out.
+    """
+    moved = {film.movie_id: film.file.path for film in plan.moved}
+    for path in moved.values():
+        overwritten = session.scalar(select(MovieRow.id).where(MovieRow.path == path))
+        if overwritten is not None and overwritten not in moved:
+            remove_movie(session, overwritten)
+    for movie_id in moved:
+        # First out of each other's way: films may have changed places.
+        session.execute(update(MovieRow).where(MovieRow.id == movie_id).values(path=f"moving {movie_id}"))
+    for film in (*plan.moved, *plan.touched):
+        move_movie(session, film.movie_id, film.file.path, film.file.modified_ns)
 
 
 def plan_stored(catalog: Catalog) -> BuildPlan:

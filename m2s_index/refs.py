@@ -90,7 +90,7 @@ def find_movie(session: Session, text: str, *, bare_number_is_id: bool = False) 
             raise UnknownReferenceError(f"there is no movie with the id {text}: 'm2s index status' lists them")
         return found[0]
     # Nearly always a name is typed as it is stored, which an index finds; else all are looked through.
-    same = MovieRow.name.in_([text, PurePath(text).stem])
+    same = MovieRow.name.in_([_shown(text), _shown(PurePath(text).stem)])
     for tier in _exact_tiers(text, _movies(session, same)):
         if tier:
             return _only(text, tier)
@@ -149,12 +149,17 @@ def _tiers(text: str, movies: list[MovieReference]) -> Iterator[list[MovieRefere
 
 
 def _file_names(movie: MovieReference) -> tuple[str, str, str]:
-    path = movie.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    path = _shown(movie.path)
     return _normal(path), _normal(PurePath(path).name), _normal(movie.name)
 
 
+def _shown(text: str) -> str:
+    """Text without the surrogates that stand for bytes which are not UTF-8, as names are stored."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return unicodedata.normalize("NFC", _shown(text))
 
 
 def _quoted(text: str) -> str:

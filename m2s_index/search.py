@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
-from m2s_index.filters import NO_FILTER, SceneFilter, SceneTimes, resolve, same_for_any_query, without_movie
+from m2s_index.filters import NO_FILTER, SceneFilter, resolve, same_for_any_query, without_movie
 from m2s_index.matrices import StoredEncoder, find_encoder, identity_key
 from m2s_index.nearest import Float64Array, nearest
 from m2s_index.refs import find_scene
+from m2s_index.scene_columns import NO_SCENES, SceneColumns
 from m2s_index.schema import MovieRow, SceneRow
 from m2s_index.search_state import SearchState, current_state
 from m2s_index.selection import Selection
@@ -59,7 +60,7 @@ class Searcher:
         # a transaction open on it.
         self._catalog = Catalog(catalog.folder, writable=False)
         self._use_gpu = use_gpu
-        self._times = SceneTimes()
+        self._columns = SceneColumns(NO_SCENES)
         self._filters: dict[SceneFilter, Selection | None] = {}
         self._state: SearchState | None = None
         try:
@@ -103,7 +104,7 @@ class Searcher:
         _check_k(k)
         with self._catalog.read() as session:
             state = self._current(session)
-            query = find_scene(session, str(scene))
+            query = self._query_scene(session, scene)
             vector = state.vectors(session, np.array([query.scene_id]))
             if not len(vector):
                 raise UsageError(
@@ -152,7 +153,14 @@ class Searcher:
             # Labels, years or genres may have changed too: what filters leave is asked again.
             self._state = state
             self._filters.clear()
+            self._columns.follow(state.ranges)
         return state
+
+    def _query_scene(self, session: Session, scene: int | str) -> Scene:
+        if isinstance(scene, int) and 0 < scene < 2**63:
+            for found, _, _ in _scenes(session, np.array([scene])).values():
+                return found
+        return find_scene(session, str(scene))
 
     def _checked(self, vector: Float32Array, encoder: EncoderIdentity | None) -> Float32Array:
         own = self.encoder.identity
@@ -207,7 +215,7 @@ class Searcher:
             if key not in self._filters:
                 if len(self._filters) >= CACHED_FILTERS:
                     self._filters.pop(next(iter(self._filters)))
-                self._filters[key] = resolve(session, key, state.ranges, self._times)
+                self._filters[key] = resolve(session, key, self._columns)
             selection = self._filters[key]
         if query is not None and wanted.other_movies:
             selection = without_movie(selection, query.movie_id, state.ranges)
@@ -217,21 +225,37 @@ class Searcher:
         return selection
 
     def _hits(self, session: Session, ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
-        columns = (
-            SceneRow.id, SceneRow.movie_id, MovieRow.name, SceneRow.index, SceneRow.first_shot,
-            SceneRow.end_shot, SceneRow.start_seconds, SceneRow.end_seconds, MovieRow.title, MovieRow.year,
-        )  # fmt: skip
-        query = select(*columns).join(MovieRow, MovieRow.id == SceneRow.movie_id)
-        known: dict[int, tuple[Scene, str | None, int | None]] = {}
-        for start in range(0, len(ids), SCENES_AT_ONCE):
-            part = ids[start : start + SCENES_AT_ONCE].tolist()
-            for row in session.execute(query.where(SceneRow.id.in_(part))):
-                known[row[0]] = (Scene(*row[:8]), row[8], row[9])
+        known = _scenes(session, ids)
         cosine = self.encoder.identity.metric == "cosine"
         return tuple(
             SearchHit(rank, *known[scene_id], distance, 1 - distance * distance / 2 if cosine else -distance)
             for rank, (scene_id, distance) in enumerate(zip(ids.tolist(), distances.tolist(), strict=True), 1)
         )
+
+
+def _scenes(session: Session, ids: Int64Array) -> dict[int, tuple[Scene, str | None, int | None]]:
+    """Scenes by id, each with its movie's title and year; unknown ids are left out."""
+    known: dict[int, tuple[Scene, str | None, int | None]] = {}
+    connection = session.connection()
+    for start in range(0, len(ids), SCENES_AT_ONCE):
+        part = ids[start : start + SCENES_AT_ONCE].tolist()
+        for row in connection.execute(_SCENES, {"ids": part}):
+            known[row[0]] = (Scene(*row[:8]), row[8], row[9])
+    return known
+
+
+def _scenes_query() -> Select[Any]:
+    # Made once, and of tables: for ten hits, making it anew takes longer than SQLite's answer.
+    scenes, movies = SceneRow.__table__.c, MovieRow.__table__.c
+    columns = (
+        scenes.id, scenes.movie_id, movies.name, scenes.index, scenes.first_shot,
+        scenes.end_shot, scenes.start_seconds, scenes.end_seconds, movies.title, movies.year,
+    )  # fmt: skip
+    joined = SceneRow.__table__.join(MovieRow.__table__, movies.id == scenes.movie_id)
+    return select(*columns).select_from(joined).where(scenes.id.in_(bindparam("ids", expanding=True)))
+
+
+_SCENES = _scenes_query()
 
 
 def _check_k(k: int) -> None:

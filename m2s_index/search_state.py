@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from sqlalchemy import func, select, text
+from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import IndexFileError
-from m2s_index.filters import SceneRanges
+from m2s_index.db import NETWORK_FILE_SYSTEMS, file_system_type
+from m2s_index.errors import CatalogDamagedError, IndexFileError
 from m2s_index.gpu_search import gpu_index
 from m2s_index.index_file import Entries, OpenedIndex, embedding_entries, index_file, open_index, stored_vectors
 from m2s_index.index_kinds import available_memory_bytes, index_bytes
-from m2s_index.matrices import StoredEncoder, decode_matrix
+from m2s_index.matrices import DTYPES, StoredEncoder
+from m2s_index.scene_columns import SceneRanges, read_ids
 from m2s_index.schema import EmbeddingRow
 from m2s_index.selection import Selection, of_ranges
 from m2s_index.types import Float32Array, Int64Array
 from m2s_index.vectors import VectorIndex, build_index
+
+MAPPED_BYTES = 1 << 40
+"""More than any catalogue has; SQLite maps what it was built for, 2 GB by default."""
 
 Version = tuple[int, int, int]
 """How many embedding matrices, the highest id among them, the index file's generation."""
@@ -32,7 +36,7 @@ class SearchState:
 
     ``commits`` is SQLite's count, as ``connection`` sees it, of what others have committed.
 
-    ``parts`` are the indexes to search: the file's, and one in memory of the embeddings that it lacks.
+    ``itemsizes`` (int64 [M]) are bytes a number of each embedding matrix. ``parts`` are the indexes to search: the file's, and one in memory of the embeddings that it lacks.
     ``kept`` leaves out scenes of the file whose movie is gone; None where there are none. ``opened`` is
     None where the file cannot be used; ``notes`` then says why.
     """
@@ -42,6 +46,7 @@ class SearchState:
     version: Version
     encoder: StoredEncoder
     embeddings: Entries
+    itemsizes: Int64Array
     ranges: SceneRanges
     opened: OpenedIndex | None
     parts: tuple[VectorIndex, ...]
@@ -53,7 +58,7 @@ class SearchState:
     @property
     def limit(self) -> int:
         """One more than the highest scene id that is searched or kept out."""
-        return max(self.ranges.limit, *(int(part.ids[-1]) + 1 for part in self.parts if len(part)))
+        return max([self.ranges.limit, *(int(part.ids[-1]) + 1 for part in self.parts if len(part))])
 
     def vectors(self, session: Session, ids: Int64Array) -> Float32Array:
         """Stored vectors of scenes (int64 [N], any order): float32 [M, D]; those without one are left out."""
@@ -62,15 +67,20 @@ class SearchState:
         rows = ids - entries.first_scene_ids[at] if len(entries) else at
         kept = (at >= 0) & (rows < entries.rows[at]) if len(entries) else np.zeros(len(ids), np.bool_)
         connection = cast(sqlite3.Connection, session.connection().connection.dbapi_connection)
-        found = np.empty((int(kept.sum()), columns), np.float32)
+        ids = ids[kept]
+        found = np.empty((len(ids), columns), np.float32)
         wanted = zip(entries.embedding_ids[at[kept]].tolist(), at[kept].tolist(), rows[kept].tolist(), strict=True)
         for i, (embedding_id, entry, row) in enumerate(wanted):
             # Incremental reading: SQL's substr() would copy the whole film's matrix for each vector.
             with connection.blobopen("embeddings", "data", embedding_id, readonly=True) as data:
-                width = len(data) // int(entries.rows[entry])
-                data.seek(row * width)
-                dtype = "float16" if width == 2 * columns else "float32"
-                found[i] = decode_matrix(data.read(width), 1, columns, dtype, f"scene {ids[kept][i]}")[0]
+                itemsize = int(self.itemsizes[entry])
+                if len(data) != int(entries.rows[entry]) * columns * itemsize:
+                    raise CatalogDamagedError(
+                        f"the embeddings of movie {entries.movie_ids[entry]} by '{self.encoder.name}' are damaged "
+                        f"({len(data):,} bytes for {entries.rows[entry]}×{columns}): run 'm2s index repair'"
+                    )
+                data.seek(row * columns * itemsize)
+                found[i] = np.frombuffer(data.read(columns * itemsize), f"<f{itemsize}")
         return found
 
 
@@ -83,6 +93,8 @@ def current_state(
         IndexFileError: the index file cannot be used, or lacks much, and memory is too small to do without.
     """
     connection = session.connection().connection.dbapi_connection
+    if last and last.connection is not connection:
+        _map_file(catalog, session, last.opened)
     commits = session.execute(text("PRAGMA data_version")).scalar_one()
     if last and last.connection is connection and last.commits == commits:
         return last
@@ -123,6 +135,7 @@ def _look(
                 opened = open_index(other, encoder)
         except IndexFileError as exc:
             notes = (f"{exc}; until then the catalogue itself is searched",) if len(embeddings) else ()
+        _map_file(catalog, session, opened)
         if opened and use_gpu:
             gpu, device_note = gpu_index(opened.index)
     parts: tuple[VectorIndex, ...] = (opened.index,) if opened else ()
@@ -130,7 +143,36 @@ def _look(
     if len(fresh):
         parts += (_in_memory(session, encoder, fresh, *notes),)
     kept = _kept(opened.entries.less(embeddings), ranges) if opened else None
-    return SearchState(None, 0, version, encoder, embeddings, ranges, opened, parts, gpu, device_note, kept, notes)
+    return SearchState(
+        None,
+        0,
+        version,
+        encoder,
+        embeddings,
+        _itemsizes(session, encoder),
+        ranges,
+        opened,
+        parts,
+        gpu,
+        device_note,
+        kept,
+        notes,
+    )
+
+
+def _itemsizes(session: Session, encoder: StoredEncoder) -> Int64Array:
+    size = case(*((EmbeddingRow.dtype == name, dtype.itemsize) for name, dtype in DTYPES.items()), else_=1)
+    mine = select(size).where(EmbeddingRow.encoder_id == encoder.encoder_id)
+    return read_ids(session, mine.order_by(EmbeddingRow.first_scene_id))
+
+
+def _map_file(catalog: Catalog, session: Session, opened: OpenedIndex | None) -> None:
+    """Read the database through memory, which makes the single vectors that a compressed index needs
+    several times cheaper. A network folder that goes away would end the process: not there.
+    """
+    compressed = opened is not None and opened.index.kind == "compressed"
+    if compressed and file_system_type(catalog.folder) not in NETWORK_FILE_SYSTEMS:
+        session.execute(text(f"PRAGMA mmap_size = {MAPPED_BYTES}"))
 
 
 def _kept(gone: Entries, ranges: SceneRanges) -> Selection | None:

@@ -6,10 +6,10 @@ frames it is given, and how they are decoded, in ``video``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from m2s_index.errors import UsageError
 from m2s_index.types import Shot, Transition
@@ -67,10 +67,12 @@ class ShotDetector(Protocol):
 class DetectorFactory(Protocol):
     """Makes a detector that reports no shot shorter than ``min_shot_seconds``."""
 
-    def __call__(self, *, min_shot_seconds: float) -> ShotDetector: ...
+    def __call__(self, *, min_shot_seconds: float) -> ShotDetector:
+        """A new detector, for one film."""
+        ...
 
 
-def _factory(module: str, attribute: str) -> Callable[..., ShotDetector]:
+def _factory(module: str, attribute: str) -> DetectorFactory:
     """A factory that imports its module when it is called: none of them is needed to show shots."""
 
     def make(*, min_shot_seconds: float) -> ShotDetector:
@@ -80,8 +82,7 @@ def _factory(module: str, attribute: str) -> Callable[..., ShotDetector]:
     return make
 
 
-DetectorName = Literal["adaptive", "transnetv2", "keyframes"]
-DETECTORS: dict[str, Callable[..., ShotDetector]] = {
+DETECTORS: dict[str, DetectorFactory] = {
     "adaptive": _factory("m2s_index.detectors_adaptive", "AdaptiveDetector"),
     "transnetv2": _factory("m2s_index.transnet", "TransNetDetector"),
     "keyframes": _factory("m2s_index.detectors_keyframes", "KeyframesDetector"),

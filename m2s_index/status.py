@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from m2s_index.catalog import Catalog
-from m2s_index.files import display_path
 from m2s_index.index_file import index_state
 from m2s_index.matrices import default_encoder, list_encoders
 from m2s_index.movies import list_movies
+from m2s_index.names import display_path
 
 
 def catalog_status(catalog: Catalog) -> dict[str, Any]:
@@ -32,13 +33,16 @@ def catalog_status(catalog: Catalog) -> dict[str, Any]:
                     "gone": state.gone.scenes,
                 }
             )
-    size = sum(path.stat().st_size for path in catalog.folder.rglob("*") if path.is_file())
+    sizes = 0
+    for path in catalog.folder.rglob("*"):
+        with suppress(OSError):  # a build may rename or delete files while they are counted
+            sizes += path.stat().st_size if path.is_file() else 0
     return {
         "catalog": display_path(str(catalog.folder)),
         "hours": sum(movie.duration_seconds for movie in movies) / 3600,
         "shots": sum(movie.shots for movie in movies),
         "scenes": sum(movie.scenes for movie in movies),
-        "bytes": size,
+        "bytes": sizes,
         "movies": [
             {
                 "movie_id": movie.movie_id,

@@ -27,7 +27,7 @@ GRAPH_SEARCH_BREADTH = 128
 EXACT_UNDER_GRAPH_BYTES = 700_000_000
 """A filtered search of a graph index is exact while the vectors left are no more than this: about 70 ms."""
 
-GATHER_VECTORS = 2_000
+GATHER_VECTORS = 1_000
 """Up to here the selected rows are copied together and multiplied, which beats asking FAISS."""
 
 
@@ -89,7 +89,7 @@ class VectorIndex:
         return self._storage()[np.searchsorted(self.ids, ids)]
 
     def search(
-        self, queries: Float32Array, k: int, selection: Selection | None = None, *, exhaustive: bool = False
+        self, queries: Float32Array, k: int, selection: Selection | None = None
     ) -> tuple[Int64Array, Float32Array]:
         """The nearest scenes of each query, best first.
 
@@ -97,8 +97,6 @@ class VectorIndex:
             queries: float32 [Q, D]; normalised for the cosine metric.
             k: how many, at least 1; more than there are is no error.
             selection: only these scenes; None is all.
-            exhaustive: compare with every selected vector, whatever the kind (a compressed one still
-                compares with compressed vectors).
 
         Returns:
             Scene ids int64 [Q, k'], k' ≤ k, -1 where there are fewer; and FAISS's values float32 [Q, k']:
@@ -111,29 +109,29 @@ class VectorIndex:
         queries = np.ascontiguousarray(queries, np.float32)
         with _wrapped(f"searching {self!r}"):
             if self.kind == "compressed":
-                return self._search_lists(queries, k, selection, left, exhaustive)
-            if self.kind == "graph" and not exhaustive and not self._exact_is_cheap(selection, left):
+                return self._search_lists(queries, k, selection, left)
+            if self.kind == "graph" and not self._exact_is_cheap(selection, left):
                 ids, values = self._search_positions(self.inner, queries, k, selection, left)
                 if (ids >= 0).all():
                     return ids, values
             if selection is not None and left <= GATHER_VECTORS and len(queries) == 1 and self.keeps_rows:
                 return self._search_gathered(queries, k, selection)
-            storage = faiss_module().downcast_index(self.inner.storage) if self.kind == "graph" else self.inner
-            return self._search_positions(storage, queries, k, selection, left)
+            return self._search_positions(self._flat(), queries, k, selection, left)
 
     def within(self, query: Float32Array, value: float, selection: Selection | None) -> Int64Array:
-        """All selected scenes that FAISS puts at ``value`` or nearer, for the kinds that keep rows.
+        """All selected scenes that FAISS puts at ``value`` or nearer, for the kinds that keep rows: int64 [N].
 
         Args:
             query: float32 [D].
             value: an inner product (cosine) or a squared distance (l2).
             selection: only these scenes; None is all.
         """
-        storage = faiss_module().downcast_index(self.inner.storage) if self.kind == "graph" else self.inner
         parameters = self._parameters(None, selection)
+        # FAISS leaves out what is at the limit itself.
+        limit = float(np.nextafter(np.float32(value), np.float32(-np.inf if self.metric == "cosine" else np.inf)))
         with _wrapped(f"searching {self!r}"):
-            _, _, positions = storage.range_search(
-                np.ascontiguousarray(query[None], np.float32), value, params=parameters
+            _, _, positions = self._flat().range_search(
+                np.ascontiguousarray(query[None], np.float32), limit, params=parameters
             )
         found: Int64Array = self.ids[positions]
         return found
@@ -143,12 +141,14 @@ class VectorIndex:
         with _wrapped(f"writing the index file {path}"):
             faiss_module().write_index(self.faiss_index, str(path))
 
+    def _flat(self) -> Any:
+        """FAISS's index that compares with every vector: itself, or what a graph keeps its vectors in."""
+        return faiss_module().downcast_index(self.inner.storage) if self.kind == "graph" else self.inner
+
     def _storage(self) -> Float32Array:
-        faiss = faiss_module()
-        flat = faiss.downcast_index(self.inner.storage) if self.kind == "graph" else self.inner
         if not len(self):
             return np.empty((0, self.dimension), np.float32)
-        view: Float32Array = faiss.rev_swig_ptr(flat.get_xb(), len(self) * self.dimension)
+        view: Float32Array = faiss_module().rev_swig_ptr(self._flat().get_xb(), len(self) * self.dimension)
         return view.reshape(len(self), self.dimension)
 
     def _exact_is_cheap(self, selection: Selection | None, left: int) -> bool:
@@ -189,10 +189,10 @@ class VectorIndex:
         return faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
 
     def _search_lists(
-        self, queries: Float32Array, k: int, selection: Selection | None, left: int, exhaustive: bool
+        self, queries: Float32Array, k: int, selection: Selection | None, left: int
     ) -> tuple[Int64Array, Float32Array]:
         faiss, lists = faiss_module(), self.inner.nlist
-        probes = lists if exhaustive else probe_count(lists)
+        probes = probe_count(lists)
         if selection is not None:
             # Where few are left a wide search costs little more than asking the selector.
             probes = min(lists, probes * max(1, len(self) // left))
@@ -215,7 +215,7 @@ def build_index(
     """An index over ``count`` vectors.
 
     Args:
-        kind: which kind; a compressed one takes fewer than 256 vectors only as exact.
+        kind: which kind; a compressed one needs some 256 vectors to learn from.
         metric: of the encoder.
         dimension: of the encoder.
         count: how many vectors ``batches`` gives in all.
@@ -234,7 +234,7 @@ def build_index(
                 parts.append(batch.scene_ids)
     ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
     if (np.diff(ids) <= 0).any():
-        raise IndexFileError("building the index: scene ids do not increase")
+        raise IndexFileError("building the index failed: scene ids do not increase")
     return _wrap(index, kind, metric, ids)
 
 

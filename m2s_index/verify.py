@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, KeyFrameError
-from m2s_index.files import display_path
 from m2s_index.index_file import index_state, open_index, stray_files, write_index
 from m2s_index.keyframe_store import KeyFrameReader
 from m2s_index.matrices import StoredEncoder, decode_matrix, iter_embeddings, list_encoders
-from m2s_index.schema import EmbeddingRow, FeatureRow, MovieRow, SceneRow, ShotRow
+from m2s_index.names import display_path
+from m2s_index.schema import Base, EmbeddingRow, FeatureRow, MovieRow, SceneRow, ShotRow
 from m2s_index.types import Float32Array
 
 REBUILD = "run 'm2s index repair'"
@@ -58,7 +58,7 @@ def verify_catalog(catalog: Catalog) -> Verification:
         problems += _database(session)
         if not problems:
             problems += [*_times(session), *_matrices(session), *_keyframes(catalog, session)]
-            notes += _sources(session)
+            notes += [*_sources(session), *_not_embedded(session)]
             for encoder in list_encoders(session):
                 found, told = _index(catalog, session, encoder)
                 problems += found
@@ -75,20 +75,25 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
         CatalogDamagedError: the database itself is damaged.
     """
     with catalog.read() as session:
-        broken = _database(session)
+        broken = _integrity(session)
         if broken:
             raise CatalogDamagedError(f"{broken[0].what}: {broken[0].where}; {broken[0].remedy}")
-        unreadable = _unreadable_movies(catalog, session)
+    with catalog.write() as session:
+        for row in _orphans(session):
+            session.execute(delete(Base.metadata.tables[row.table]).where(text("rowid = :row")), {"row": row.row})
+            yield f"{row}: deleted"
+    with catalog.read() as session:
+        reread = {movie: where for movie, where, _ in _bad_times(session)} | _unreadable_movies(catalog, session)
         bad = _bad_matrices(session)
     with catalog.write() as session:
-        for movie_id, name in unreadable.items():
+        for movie_id, name in reread.items():
             # No file has this fingerprint or these options: the next build takes it for changed.
             session.execute(update(MovieRow).where(MovieRow.id == movie_id).values(fingerprint="", options="{}"))
             yield f"{name}: marked; the next 'm2s index build' on its file reads it anew"
         for (movie_id, encoder_id), name in bad.items():
             for model in (FeatureRow, EmbeddingRow):
                 session.execute(delete(model).where(model.movie_id == movie_id, model.encoder_id == encoder_id))
-            yield f"{name}: damaged vectors dropped; 'm2s index build' embeds it again from its key frames"
+            yield f"{name}: damaged vectors dropped; 'm2s index build' with that encoder makes them again"
         encoders = list_encoders(session)
     for path in stray_files(catalog):
         path.unlink(missing_ok=True)
@@ -99,25 +104,46 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
 
 
 def _database(session: Session) -> list[Problem]:
+    return _integrity(session) or [
+        Problem("a row without its owner", str(row), REBUILD) for row in _orphans(session)
+    ]
+
+
+def _integrity(session: Session) -> list[Problem]:
     try:
         said = list(session.execute(text("PRAGMA integrity_check(20)")).scalars())
-        orphans = session.execute(text("PRAGMA foreign_key_check")).all()
     except DatabaseError as exc:
-        said, orphans = [str(exc.orig)], []
-    problems = [
-        Problem("the database is damaged", line, "restore a backup, or move it away and build again")
-        for line in said
-        if line != "ok"
-    ]
-    problems += [
-        Problem("a row without its owner", f"table {row[0]}, row {row[1]}, owner in {row[2]}", REBUILD)
-        for row in orphans
-    ]
-    return problems
+        said = [str(exc.orig)]
+    remedy = "restore a backup, or move it away and build again"
+    return [Problem("the database is damaged", line, remedy) for line in said if line != "ok"]
+
+
+@dataclass(frozen=True)
+class _Orphan:
+    """A row whose owner is gone; ``row`` is its rowid."""
+
+    table: str
+    row: int
+    owner: str
+
+    def __str__(self) -> str:
+        return f"table {self.table}, row {self.row}, owner in {self.owner}"
+
+
+def _orphans(session: Session) -> list[_Orphan]:
+    rows = session.execute(text("PRAGMA foreign_key_check")).all()
+    return list(dict.fromkeys(_Orphan(*row[:3]) for row in rows))
 
 
 def _times(session: Session) -> Iterator[Problem]:
-    """Shots follow each other without a gap from the film's start to its end; scenes lie on them."""
+    for _, where, what in _bad_times(session):
+        yield Problem(what, where, REINDEX)
+
+
+def _bad_times(session: Session) -> Iterator[tuple[int, str, str]]:
+    """(movie id, where, what is wrong). Shots follow each other without a gap from the film's start to its
+    end, scenes lie on them from the first to the last, and the ids of scenes follow each other.
+    """
     names = {
         row[0]: row
         for row in session.execute(select(MovieRow.id, MovieRow.name, MovieRow.start_pts, MovieRow.end_pts))
@@ -134,11 +160,22 @@ def _times(session: Session) -> Iterator[Problem]:
             for number, (shot, before) in enumerate(zip(found, edges, strict=False))
         )
         if not found or not in_order or edges[-1] != end_pts:
-            yield Problem("shots that are not in order or leave the film", name, REINDEX)
-    spans = (SceneRow.movie_id, SceneRow.index, SceneRow.first_shot, SceneRow.end_shot)
-    for movie_id, index, first, end in session.execute(select(*spans)):
-        if not 0 <= first < end <= len(shots.get(movie_id, ())):
-            yield Problem("a scene of shots that are not there", f"{names[movie_id][1]}#{index}", REINDEX)
+            yield movie_id, name, "shots that are not in order or leave the film"
+    scenes: dict[int, list[tuple[int, int, int, int]]] = {movie_id: [] for movie_id in names}
+    spans = (SceneRow.movie_id, SceneRow.id, SceneRow.index, SceneRow.first_shot, SceneRow.end_shot)
+    for movie_id, *span in session.execute(select(*spans).order_by(SceneRow.movie_id, SceneRow.index)):
+        scenes[movie_id].append((span[0], span[1], span[2], span[3]))
+    for movie_id, of_movie in scenes.items():
+        name, count = names[movie_id][1], len(shots.get(movie_id, ()))
+        beyond = [index for _, index, first, end in of_movie if not 0 <= first < end <= count]
+        for index in beyond:
+            yield movie_id, f"{name}#{index}", "a scene of shots that are not there"
+        in_order = all(
+            (scene_id - of_movie[0][0], index) == (number, number)
+            for number, (scene_id, index, _, _) in enumerate(of_movie)
+        )
+        if not of_movie or not in_order or (not beyond and (of_movie[0][2], of_movie[-1][3]) != (0, count)):
+            yield movie_id, name, "scenes that are missing or not in order"
 
 
 def _matrices(session: Session) -> Iterator[Problem]:
@@ -147,27 +184,33 @@ def _matrices(session: Session) -> Iterator[Problem]:
 
 
 def _bad_matrices(session: Session) -> dict[tuple[int, int], str]:
-    """(movie id, encoder id) of matrices of wrong shape or size, not finite or not normalised, with a name."""
+    """(movie id, encoder id) of matrices of wrong shape or size, not finite or not normalised, or without
+    the other one of the two that belong together, with a name.
+    """
     encoders = {encoder.encoder_id: encoder for encoder in list_encoders(session)}
     counts: dict[type[FeatureRow] | type[EmbeddingRow], dict[int, int]] = {
         FeatureRow: _count(session, ShotRow.movie_id),
         EmbeddingRow: _count(session, SceneRow.movie_id),
     }
     first_ids = _first_scene_ids(session)
-    bad = {}
+    found: dict[tuple[int, int], str] = {}
+    bad, alone = {}, set[tuple[int, int]]()
     for model, expected in counts.items():
         query = select(model, MovieRow.name).join(MovieRow, MovieRow.id == model.movie_id)
         row: FeatureRow | EmbeddingRow
-        for row, name in session.execute(query.execution_options(yield_per=16)).tuples():  # type: ignore[assignment]
+        for row, name in session.execute(query.execution_options(yield_per=16)):
             encoder = encoders[row.encoder_id]
             sound = row.rows == expected.get(row.movie_id, 0) and row.columns == encoder.identity.dimension
             sound = sound and _sound(row, encoder)
             if isinstance(row, EmbeddingRow):
                 sound = sound and row.first_scene_id == first_ids.get(row.movie_id)
+            key = row.movie_id, row.encoder_id
+            found[key] = f"{name} by {encoder.name}"
+            alone ^= {key}
             if not sound:
-                bad[row.movie_id, row.encoder_id] = f"{name} by {encoder.name}"
+                bad[key] = found[key]
             session.expunge(row)
-    return bad
+    return bad | {key: found[key] for key in alone}
 
 
 def _sound(row: FeatureRow | EmbeddingRow, encoder: StoredEncoder) -> bool:
@@ -185,12 +228,12 @@ def _sound(row: FeatureRow | EmbeddingRow, encoder: StoredEncoder) -> bool:
 
 def _count(session: Session, column: object) -> dict[int, int]:
     rows = session.execute(select(column, func.count()).group_by(column))  # type: ignore[call-overload]
-    return dict(rows.tuples().all())
+    return {key: value for key, value in rows}
 
 
 def _first_scene_ids(session: Session) -> dict[int, int]:
     rows = session.execute(select(SceneRow.movie_id, SceneRow.id).where(SceneRow.index == 0))
-    return dict(rows.tuples().all())
+    return {key: value for key, value in rows}
 
 
 def _keyframes(catalog: Catalog, session: Session) -> Iterator[Problem]:
@@ -246,6 +289,17 @@ def _vectors_of(session: Session, encoder: StoredEncoder, wanted: set[int]) -> d
             if int(scene_id) in wanted:
                 found[int(scene_id)] = vector
     return found
+
+
+def _not_embedded(session: Session) -> Iterator[str]:
+    movies = set(session.scalars(select(MovieRow.id)))
+    for encoder in list_encoders(session):
+        have = select(EmbeddingRow.movie_id).where(EmbeddingRow.encoder_id == encoder.encoder_id)
+        if lacking := len(movies.difference(session.scalars(have))):
+            yield (
+                f"{lacking} of {len(movies)} films have no embeddings by {encoder.name}: "
+                f"make them with 'm2s index build --encoder {encoder.identity.name}'"
+            )
 
 
 def _sources(session: Session) -> Iterator[str]:

@@ -6,6 +6,9 @@ The only module that opens files with PyAV for reading.
 from __future__ import annotations
 
 import contextlib
+import heapq
+import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -20,17 +23,34 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from m2s_index.errors import DamagedVideoError, NotVideoError, VideoError
+from m2s_index.files import check_regular
 from m2s_index.types import Image, VideoInfo
 
 # FFmpeg writes its complaints to the terminal; what matters of them reaches us as exceptions.
 av.logging.set_level(av.logging.PANIC)
 
-PLAYLISTS = frozenset({"hls", "concat", "dash", "imf", "webvtt", "rtsp", "sdp"})
+PLAYLISTS = frozenset(
+    {"hls", "concat", "dash", "webm_dash_manifest", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "lavfi"}
+)
 """Formats that open further files or addresses: an untrusted file must not choose what is read."""
 
-PICTURES = frozenset({"image2", "image2pipe", "tty", "ico", "gif_pipe"})
+PICTURES = frozenset(
+    "image2 image2pipe ico gif apng webp jpegxl_anim tty bin xbin adf idf webvtt".split()  # noqa: SIM905
+)
+"""Pictures, moving or not, and texts, which FFmpeg would draw."""
+
+PICTURE_BRANDS = frozenset({"avif", "avis", "heic", "heix", "heim", "heis", "mif1", "msf1"})
+"""Pictures in an MP4 container say so in its brand."""
+
 DEMUX_ERRORS_ALLOWED = 100
 ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+_TAGGED_TIME = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+RESTART_SECONDS = 1.0
+"""A clock that goes back by more has started again; one that goes back by less is only unsteady."""
+CLOCKED_FORMATS = frozenset({"mpegts", "mpeg"})
+"""Broadcasts and discs: their time stamps are a clock's, which starts again where recordings are joined."""
+MOST_REORDERED_FRAMES = 16
+"""No codec lets a frame be shown more frames later than it is decoded."""
 
 
 class VideoReader:
@@ -84,30 +104,59 @@ class VideoReader:
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """(pts, frame) of every frame in order of presentation, once; pts in ``info.time_base``.
 
-        Frames without a time, or with one that does not move on, are placed one frame's length after
-        the one before.
+        Frames without a time are placed one frame's length after the one before, and so are those after
+        which a clock starts again (recordings joined end to end); a time that does not move on is made to.
         """
         step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
+        clocked = self.info.format in CLOCKED_FORMATS
+        restart = RESTART_SECONDS / self.info.time_base
         last: int | None = None
-        frame = self._first
-        self._first = None
-        while frame is not None:
-            pts = frame.pts
-            if pts is None:
+        shift = 0
+        for stated, frame in self._timed():
+            if stated is None:
                 pts = 0 if last is None else last + step
-            elif last is not None and pts <= last:
+            elif last is None or stated + shift > last:
+                pts = stated + shift
+            elif clocked and last - stated - shift > restart:
+                pts = last + step
+                shift = pts - stated
+            else:
                 pts = last + 1
             last = pts
             yield pts, frame
-            frame = next(self._decoded, None)
+
+    def _timed(self) -> Iterator[tuple[int | None, VideoFrame]]:
+        """Each frame with its time as the file states it."""
+        if self.info.format != "avi":
+            while self._first is not None:
+                frame, self._first = self._first, None
+                yield frame.pts, frame
+                self._first = next(self._decoded, None)
+            return
+        # AVI knows no times of presentation: B-frames come out in order, each with another one's time.
+        frames: deque[VideoFrame] = deque()
+        times: list[int] = []
+        while self._first is not None or frames:
+            if self._first is not None:
+                frames.append(self._first)
+                if self._first.pts is not None:
+                    heapq.heappush(times, self._first.pts)
+                self._first = next(self._decoded, None)
+            if len(frames) > MOST_REORDERED_FRAMES or self._first is None:
+                yield heapq.heappop(times) if times else None, frames.popleft()
 
     def _decode(self) -> Iterator[VideoFrame]:
         errors = 0
         while errors < DEMUX_ERRORS_ALLOWED:
             try:
                 for packet in self._container.demux(self._stream):
+                    self.damaged_packets += packet.is_corrupt
                     try:
-                        yield from packet.decode()
+                        for frame in packet.decode():
+                            assert isinstance(frame, VideoFrame)
+                            # Concealed by the decoder: a picture, but not the one that was filmed.
+                            self.damaged_packets += frame.is_corrupt
+                            yield frame
                     except av.error.FFmpegError:
                         self.damaged_packets += 1
                 return
@@ -132,39 +181,43 @@ class FramePictures:
     def __init__(self, info: VideoInfo, longer_side_px: int) -> None:
         self.quarter_turns = round(info.rotation_degrees / 90) % 4
         self._scaler = VideoReformatter()
-        self._sample_aspect = float(info.sample_aspect)
-        self._longer_side_px = longer_side_px
+        width, height = info.width_px * float(info.sample_aspect), float(info.height_px)
+        scale = min(1.0, longer_side_px / max(width, height))
+        self._scaled = max(2, round(width * scale)), max(2, round(height * scale))
 
-    def size(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """Width and height of the picture of a coded frame of this size; never enlarged."""
-        width, height = self._scaled(width_px, height_px)
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of every picture, also where the frames' size changes; never enlarged."""
+        width, height = self._scaled
         return (height, width) if self.quarter_turns % 2 else (width, height)
 
     def rgb(self, frame: VideoFrame) -> Image:
         """uint8 [height, width, 3]: the longer side at most ``longer_side_px``."""
-        width, height = self._scaled(frame.width, frame.height)
+        width, height = self._scaled
         interpolation = Interpolation.AREA if 2 * height < frame.height else Interpolation.BILINEAR
         scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=interpolation)
         picture = scaled.to_ndarray()
         return np.ascontiguousarray(np.rot90(picture, self.quarter_turns))
 
-    def _scaled(self, width_px: int, height_px: int) -> tuple[int, int]:
-        width, height = width_px * self._sample_aspect, float(height_px)
-        scale = min(1.0, self._longer_side_px / max(width, height))
-        return max(2, round(width * scale)), max(2, round(height * scale))
-
 
 def _open(path: Path) -> av.container.InputContainer:
+    check_regular(path)
+    formats = ",".join(sorted(av.formats_available - PLAYLISTS))
     try:
         # "file:" keeps a name such as "http:x" or "concat:a|b" from being read as a protocol.
         return av.open(
             f"file:{path.absolute()}",
-            options={"protocol_whitelist": "file"},
+            options={"protocol_whitelist": "file", "format_whitelist": formats},
             metadata_errors="replace",
         )
+    except av.error.ArgumentError as exc:
+        raise NotVideoError(
+            f"{path}: a playlist or something else that is not a film itself ({exc.strerror}); "
+            "name the films themselves"
+        ) from exc
     except av.error.FFmpegError as exc:
         # Not every error here is about the file's contents; those that are share one remedy.
-        if isinstance(exc, av.error.PermissionError | av.error.FileNotFoundError | av.error.IsADirectoryError):
+        if isinstance(exc, av.error.PermissionError):
             raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
         raise NotVideoError(
             f"{path}: not a film, or its beginning or index is damaged ({exc.strerror}); "
@@ -173,23 +226,25 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def _film_stream(path: Path, container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The video stream that is the film: not an attached picture; the default one, else the largest."""
+    """The video stream that is the film: no attached picture; the largest, of equals the default one."""
     names = set(container.format.name.split(","))
-    if names & PLAYLISTS:
-        raise NotVideoError(f"{path}: a playlist ({container.format.name}), not a film; name the films themselves")
-    if names & PICTURES or any(name.endswith("_pipe") for name in names):
-        raise NotVideoError(f"{path}: a picture or text ({container.format.name}), not a film")
+    brand = container.metadata.get("major_brand", "").strip()
+    if names & PICTURES or brand in PICTURE_BRANDS or any(name.endswith("_pipe") for name in names):
+        raise NotVideoError(f"{path}: a picture or text ({container.format.name}), not a film; name a film file")
     streams = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
     if not streams:
         kind = "audio only" if container.streams.audio else "no video stream"
-        raise NotVideoError(f"{path}: {kind}; there is no film in it")
+        raise NotVideoError(f"{path}: {kind}; there is no film in it, name a film file")
     return max(streams, key=lambda s: (s.width * s.height, int(s.disposition) & 1, -s.index))
 
 
 def _container_info(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> VideoInfo:
     time_base = Fraction(stream.time_base or Fraction(1, 1000))
     duration = stream.duration
-    if duration is None and container.duration is not None:
+    tagged = _tagged_seconds(stream)
+    if tagged is not None:
+        duration = round(tagged / time_base)
+    elif duration is None and container.duration is not None:
         duration = round(Fraction(container.duration, 1_000_000) / time_base)
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return VideoInfo(
@@ -206,6 +261,15 @@ def _container_info(container: av.container.InputContainer, stream: av.video.str
         frames=stream.frames or None,
         stream_index=stream.index,
     )
+
+
+def _tagged_seconds(stream: av.video.stream.VideoStream) -> Fraction | None:
+    """Matroska has one length for all streams, but a tag with each stream's own: sound may be longer."""
+    for name, text in stream.metadata.items():
+        if name.upper().startswith("DURATION") and (match := _TAGGED_TIME.fullmatch(text)):
+            hours, minutes, seconds = match.groups()
+            return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    return None
 
 
 def _with_first_frame(info: VideoInfo, frame: VideoFrame) -> VideoInfo:

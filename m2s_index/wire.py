@@ -6,10 +6,12 @@ A worker runs decoders over untrusted files; its parent believes nothing that it
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from multiprocessing.connection import Connection
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
@@ -95,33 +97,72 @@ def receive(connection: Connection) -> Message:
             case "VideoInfo":
                 return _info(head["info"])
             case "FilmRead":
-                return FilmRead(**head | {"info": _info(head["info"]), "crop": _crop(head["crop"])})
+                return _checked(FilmRead, head | {"info": _info(head["info"]), "crop": _crop(head["crop"])})
             case "ShotFound":
                 return _shot_found(head, connection)
             case "Progress":
-                return Progress(**head)
+                return _checked(Progress, head)
             case "Failed":
-                return Failed(**head)
+                return _checked(Failed, head)
             case other:
                 raise WorkerError(f"a worker sent an unknown message: {other!r}")
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as exc:
         raise WorkerError(f"a worker sent a message that cannot be read: {exc}") from exc
 
 
 def _shot_found(head: dict[str, Any], connection: Connection) -> ShotFound:
     lengths: list[int] = head["lengths"]
+    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise WorkerError("a worker sent pictures of impossible length")
     data = connection.recv_bytes(MOST_BYTES) if lengths else b""
-    if sum(lengths) != len(data) or any(length < 0 for length in lengths):
+    if sum(lengths) != len(data):
         raise WorkerError("a worker sent pictures of another length than it said")
     pictures, start = [], 0
     for length in lengths:
         pictures.append(data[start : start + length])
         start += length
-    return ShotFound(Shot(**head["shot"]), tuple(head["keyframe_pts"]), tuple(pictures), _crop(head["crop"]))
+    values = {
+        "shot": _checked(Shot, head["shot"]),
+        "keyframe_pts": tuple(head["keyframe_pts"]),
+        "pictures": tuple(pictures),
+        "crop": _crop(head["crop"]),
+    }
+    return _checked(ShotFound, values)
 
 
 def _crop(values: dict[str, int] | None) -> Crop | None:
-    return Crop(**values) if values else None
+    return _checked(Crop, values) if values else None
+
+
+T = TypeVar("T")
+
+
+def _checked(kind: type[T], values: dict[str, Any]) -> T:
+    """A dataclass from its fields by name, each of the type that it declares.
+
+    Raises:
+        TypeError: one is not, or is missing, or unknown.
+    """
+    hints = get_type_hints(kind)
+    for field in fields(kind):  # type: ignore[arg-type]  # every kind here is a dataclass
+        if field.name in values and not _is(values[field.name], hints[field.name]):
+            raise TypeError(f"{kind.__name__}.{field.name} is {values[field.name]!r:.40}")
+    return kind(**values)
+
+
+def _is(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is UnionType:
+        return any(_is(value, one) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        return type(value) is tuple and all(_is(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    if hint is int:
+        # What does not fit into 64 bits would only fail later, in the catalogue.
+        return type(value) is int and -(1 << 63) <= value < 1 << 63
+    return type(value) is hint
 
 
 _FRACTIONS = ("sample_aspect", "time_base", "frame_rate")
@@ -133,4 +174,4 @@ def _info_values(info: VideoInfo) -> dict[str, Any]:
 
 
 def _info(values: dict[str, Any]) -> VideoInfo:
-    return VideoInfo(**values | {name: Fraction(*values[name]) for name in _FRACTIONS})
+    return _checked(VideoInfo, values | {name: Fraction(*values[name]) for name in _FRACTIONS})

@@ -11,6 +11,8 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
 import time
 from collections import deque
@@ -27,6 +29,9 @@ NO_PROGRESS_SECONDS = 120.0
 MEMORY_LIMIT_BYTES = 8 << 30
 """Address space of one worker: enough for 8K film, too little to bring the machine down."""
 PROGRESS_EVERY_SECONDS = 0.25
+MESSAGE_SECONDS = 10
+"""A worker that has begun a message is done with it by then: it is written in one go."""
+REMEDY = "play the file to check, then convert it with another tool"
 
 
 def usable_cores() -> int:
@@ -40,6 +45,7 @@ class _Worker:
     def __init__(self, memory_limit_bytes: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
+        _limit_waiting(self.connection)
         self.process = context.Process(
             target=_serve, args=(theirs, os.getpid(), memory_limit_bytes), daemon=True, name="m2s decoder"
         )
@@ -109,10 +115,12 @@ class WorkerPool:
     def _hand_out(self, waiting: deque[Job]) -> None:
         for worker in list(self._workers):
             if waiting and not worker.job:
-                if not worker.process.is_alive():
+                try:
+                    worker.start(waiting[0])
+                    waiting.popleft()
+                except OSError:
+                    # It died, or hangs, between two films: the next one is another's.
                     self._drop(worker)
-                    continue
-                worker.start(waiting.popleft())
         while waiting and len(self._workers) < self.size:
             worker = _Worker(self._memory_limit_bytes)
             self._workers.append(worker)
@@ -125,11 +133,11 @@ class WorkerPool:
         try:
             message = receive(worker.connection)
         except (EOFError, OSError):
-            worker.process.join(5)
-            message = Failed(f"{job.path}: the decoder {_how_it_ended(worker.process.exitcode)}")
+            worker.process.join(2)
+            message = Failed(f"{job.path}: the decoder {_how_it_ended(worker.process.exitcode)}; {REMEDY}")
             self._drop(worker)
         except WorkerError as exc:
-            message = Failed(f"{job.path}: {exc}")
+            message = Failed(f"{job.path}: {exc}; {REMEDY}")
             self._drop(worker)
         worker.heard = time.monotonic()
         if not isinstance(message, Progress) and _ends(job, message):
@@ -142,11 +150,19 @@ class WorkerPool:
             if worker.job and now - worker.heard > self._no_progress_seconds and not worker.connection.poll():
                 self._drop(worker)
                 seconds = f"{self._no_progress_seconds:g}"
-                yield worker.job, Failed(f"{worker.job.path}: the decoder made no progress for {seconds} s")
+                error = f"{worker.job.path}: the decoder made no progress for {seconds} s; {REMEDY}"
+                yield worker.job, Failed(error)
 
     def _drop(self, worker: _Worker) -> None:
         worker.stop()
         self._workers.remove(worker)
+
+
+def _limit_waiting(connection: Connection) -> None:
+    """Have reads and writes give up: a worker that hangs inside a message must not hang its parent."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            pipe.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", MESSAGE_SECONDS, 0))
 
 
 def _ends(job: Job, message: Message) -> bool:
@@ -154,8 +170,11 @@ def _ends(job: Job, message: Message) -> bool:
 
 
 def _how_it_ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"crashed ({signal.Signals(-code).name})"
+    if code is None:
+        return "stopped in the middle of a message"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"crashed ({name})"
     return f"ended unexpectedly (exit status {code})"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def make_film(
         shots=shots,
         keyframe_pts=tuple((start,) for start in starts),
         scenes=tuple((i, i + 1) for i in range(len(shots))),
-        keyframes_file=f"{Path(path).stem}.keyframes",
+        keyframes_file=f"{abs(hash(path))}.keyframes",
         keyframes_bytes=0,
     )
 

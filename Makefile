@@ -1,0 +1,49 @@
+# make demo   a small catalogue of rendered films, indexed and searched, from nothing
+# make test   the whole test suite, from nothing
+# make check  style, types and structure
+# make bench  the figures in docs/benchmarks.md (FILMS=folder of films)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FILMS ?= ../shared/data/video
+STAMP := $(VENV)/installed
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo install test test-fast check format bench clean
+
+demo: $(STAMP)
+	$(BIN)/m2s demo
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,shots,dev]"
+	touch $@
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+# mypy does not follow the mapped folders of an editable install: it is given a tree of links.
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p build/typing/m2s_index
+	for part in m2s_index/* encoders cli migrations; do ln -sfn $(CURDIR)/$$part build/typing/m2s_index/; done
+	MYPYPATH=build/typing $(BIN)/mypy --config-file pyproject.toml -p m2s_index
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/build.py $(FILMS)
+	$(BIN)/python benchmarks/shots.py $(FILMS)
+	$(BIN)/python benchmarks/search.py
+
+clean:
+	rm -rf build dist m2s-demo *.egg-info

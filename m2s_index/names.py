@@ -1,0 +1,15 @@
+"""File names as text that can be shown. Imports nothing heavy: every command needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def display_path(path: str) -> str:
+    """A path as text that can be shown: bytes that are not UTF-8 become replacement characters."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def display_name(path: str) -> str:
+    """A file's stem as text that can be shown."""
+    return display_path(Path(path).stem)
