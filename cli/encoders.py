@@ -50,17 +50,25 @@ def list_command(catalog_folder: Path, output_format: str) -> None:
 @encoders.command()
 @click.argument("name")
 @catalog_option
-def info(name: str, catalog_folder: Path) -> None:
-    """Say all that is known of encoder NAME of the catalogue: the identity its vectors are stored under."""
+@format_options("json")
+def info(name: str, catalog_folder: Path, output_format: str) -> None:
+    """Say all that is known of encoder NAME: the identity its vectors are stored under, or, where the
+    catalogue has none of it, what can be made by that name, and with which weights.
+    """
+    from dataclasses import asdict
+
+    from m2s_index.encoders.registry import list_encoders as list_available
     from m2s_index.errors import UsageError
 
     stored = _stored(catalog_folder)
-    for encoder in stored:
+    available = [asdict(record) for record in list_available()]
+    for encoder in (*stored, *available):
         if encoder["name"] == name:
             print_json(encoder)
             return
-    names = ", ".join(str(e["name"]) for e in stored) or "none"
-    raise UsageError(f"the catalogue in {catalog_folder} has no encoder '{name}' (it has: {names})")
+    names = ", ".join(str(encoder["name"]) for encoder in stored) or "none"
+    can_be = ", ".join(str(encoder["name"]) for encoder in available)
+    raise UsageError(f"no encoder '{name}': the catalogue in {catalog_folder} has {names}; there can be {can_be}")
 
 
 @encoders.command()

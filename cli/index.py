@@ -31,6 +31,11 @@ def index() -> None:
 @click.option("--detector", help="How shots are found.  [default: adaptive]")
 @click.option("--min-shot", "min_shot_seconds", type=click.FloatRange(0), help="The shortest shot, in seconds.")
 @click.option(
+    "--shots-from",
+    type=click.Path(exists=True, path_type=Path),
+    help="Cut lists instead of a detector: a folder of files called as the films are (CSV, EDL, OTIO).",
+)
+@click.option(
     "--scenes", type=click.Choice(["windows", "whole-file"]), help="Runs of shots, or each file one scene."
 )
 @click.option("--scene-shots", type=click.IntRange(1), help="Shots in a scene.  [default: 9]")
@@ -63,7 +68,8 @@ def build(
     threads: int | None,
     workers: int | None,
     metadata: Path | None,
-    index_kind: str,
+    index_kind: Kind | Literal["auto"],
+    shots_from: Path | None,
     dry_run: bool,
     output_format: str,
     **cutting: Any,
@@ -98,7 +104,11 @@ def build(
         if known and not dry_run:
             held.enter_context(BuildLock(catalog_folder))
         pool = held.enter_context(WorkerPool(workers))
-        plan = plan_build(known, paths, options, pool) if paths or known is None else plan_stored(known)
+        plan = (
+            plan_build(known, paths, options, pool, shots_from=shots_from)
+            if paths or known is None
+            else plan_stored(known)
+        )
         _announce(plan, known, options, encoder, workers)
         if dry_run:
             if output_format == "json":
@@ -116,7 +126,7 @@ def build(
             with known.read() as session:
                 meanwhile = bool(list_movies(session))
             if meanwhile:  # another process made the catalogue since we looked
-                plan = plan_build(known, paths, options, pool)
+                plan = plan_build(known, paths, options, pool, shots_from=shots_from)
         result = _run(catalog_folder, encoder, options, plan, pool, index_kind, table)
     _report(result, output_format, catalog_folder)
     click.get_current_context().exit(1 if result.failures else 0)

@@ -55,7 +55,7 @@ def query(
     years, labels = filters.pop("year"), filters.pop("labels")
     wanted = SceneFilter(
         **filters,
-        years=parse_years(years) if years else None,
+        years=None if years is None else parse_years(years),
         labels=tuple(parse_label(label) for label in labels),
     )
     with Catalog.open(catalog_folder) as catalog, Searcher(catalog, encoder_name) as searcher:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from m2s_index.cli.options import format_options
 from m2s_index.cli.output import clock, print_csv, print_json, print_table
+
+if TYPE_CHECKING:
+    from m2s_index.shots import ShotDetector
 
 COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", "transition")
 
@@ -24,16 +27,24 @@ COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", 
     show_default=True,
     help="The shortest shot, in seconds.",
 )
-@format_options("table", "json", "csv")
-def shots(file: Path, detector: str, min_shot_seconds: float, output_format: str) -> None:
+@click.option(
+    "--shots-from",
+    type=click.Path(exists=True, path_type=Path),
+    help="Take the shots from a cut list (PySceneDetect CSV, m2s CSV, EDL, OTIO), or a folder of them.",
+)
+@format_options("table", "json", "csv", "edl", "otio")
+def shots(file: Path, detector: str, min_shot_seconds: float, shots_from: Path | None, output_format: str) -> None:
     """Find the shot boundaries of FILE.
 
     Frames count from 0; end frames are exclusive; seconds count from the first frame.
     """
+    from m2s_index.cut_lists import write_timeline
     from m2s_index.extract import find_shots
     from m2s_index.names import display_name
+    from m2s_index.shots import make_detector
 
-    read, found = find_shots(file, detector=detector, min_shot_seconds=min_shot_seconds)
+    finder = _listed(shots_from, file) if shots_from else make_detector(detector, min_shot_seconds=min_shot_seconds)
+    read, found = find_shots(file, finder)
 
     def seconds(pts: int) -> float:
         return float((pts - read.start_pts) * read.info.time_base)
@@ -55,11 +66,14 @@ def shots(file: Path, detector: str, min_shot_seconds: float, output_format: str
         rate = read.info.frame_rate
         frame_rate = f"{rate.numerator}/{rate.denominator}"
         print_json(
-            {"movie": display_name(str(file)), "frame_rate": frame_rate, "detector": detector, "shots": rows}
+            {"movie": display_name(str(file)), "frame_rate": frame_rate, "detector": finder.name, "shots": rows}
         )
     elif output_format == "csv":
         header = (*COLUMNS, "transition_start_frame", "transition_end_frame")
         print_csv(header, ([row[name] for name in header] for row in rows))
+    elif output_format in ("edl", "otio"):
+        name = display_name(str(file))
+        click.echo(write_timeline(found, name, file, read.info, output_format), nl=False)
     else:
         print_table(
             ("shot", "frames", "start", "end", "begins with"),
@@ -69,3 +83,16 @@ def shots(file: Path, detector: str, min_shot_seconds: float, output_format: str
                 for r in rows
             ),
         )  # fmt: skip
+
+
+def _listed(source: Path, film: Path) -> ShotDetector:
+    """The cut list for a film, as a detector."""
+    from m2s_index.cut_lists import CutListDetector, find_list, read_cut_list
+    from m2s_index.errors import UsageError
+    from m2s_index.video import probe
+
+    path = find_list(source, film)
+    if path is None:
+        raise UsageError(f"{source}: no cut list is called '{film.stem}' (.csv, .edl or .otio)")
+    cut_list = read_cut_list(path, probe(film))
+    return CutListDetector(cut_list.name, cut_list.cuts, cut_list.path)

@@ -21,16 +21,16 @@ from m2s_index.plan import PlannedFilm
 from m2s_index.scenes import group_scenes
 from m2s_index.schema import EmbeddingRow, EncoderRow, MovieRow
 from m2s_index.titles import guess_title
-from m2s_index.types import BuildOptions, Crop, EncoderIdentity, Film, Float32Array
+from m2s_index.types import Crop, EncoderIdentity, Film, Float32Array
 
 
 class FilmAssembly:
     """A film while it is being read. ``store`` or ``discard`` ends it."""
 
-    def __init__(self, catalog: Catalog, encoder: Encoder, planned: PlannedFilm, options: BuildOptions) -> None:
+    def __init__(self, catalog: Catalog, encoder: Encoder, planned: PlannedFilm) -> None:
         self.path = planned.file.path
         self._catalog, self._encoder = catalog, encoder
-        self._planned, self._options = planned, options
+        self._planned, self._options = planned, planned.options
         self._found: list[ShotFound] = []
         self._embedder = FrameEmbedder(encoder)
         name = f"{planned.file.fingerprint[:16]}-{uuid.uuid4().hex[:12]}.zip"

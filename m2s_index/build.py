@@ -161,7 +161,7 @@ class Builder:
     def _decode(self, films: Sequence[PlannedFilm], pool: WorkerPool, threads: int) -> None:
         by_path = {film.file.path: film for film in films}
         assemblies: dict[str, FilmAssembly] = {}
-        jobs = [Job("film", path, self._options, threads) for path in by_path]
+        jobs = [Job("film", path, film.options, threads, film.cuts) for path, film in by_path.items()]
         try:
             for job, message in pool.run(jobs, hold=self._must_wait):
                 self._tell()
@@ -177,8 +177,7 @@ class Builder:
                     continue
                 assembly = assemblies.get(job.path)
                 if assembly is None:
-                    planned = by_path[job.path]
-                    assembly = FilmAssembly(self._catalog, self._encoder, planned, self._options)
+                    assembly = FilmAssembly(self._catalog, self._encoder, by_path[job.path])
                     assemblies[job.path] = assembly
                 if isinstance(message, FilmRead):
                     self._tasks.put(_Task(assemblies.pop(job.path), store=message))

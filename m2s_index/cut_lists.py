@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import av
 
 LARGEST_LIST_BYTES = 64 << 20
+LIST_PREFIX = "list:"
 SUFFIXES = (".csv", ".edl", ".otio")
 RATE_TOLERANCE = 5e-4
 """Rates that differ by less are the same: 29.97 for 30000/1001. 24 and 23.976 differ by twice this."""
@@ -84,6 +85,24 @@ def find_list(source: Path, film: Path) -> Path | None:
     return next((source / name for name in names if (source / name).is_file()), None)
 
 
+def list_name(path: Path) -> str:
+    """What stands for a detector's name where shots came from this list.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return LIST_PREFIX + hashlib.sha256(_read(path)).hexdigest()[:12]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_LIST_BYTES:
+            raise UsageError(f"{path}: too large for a cut list")
+        return path.read_bytes()
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
 def read_cut_list(path: Path, info: VideoInfo) -> CutList:
     """Read a cut list for the film that ``info`` describes.
 
@@ -93,13 +112,7 @@ def read_cut_list(path: Path, info: VideoInfo) -> CutList:
         MissingExtraError: it is an EDL or OTIO file, and OpenTimelineIO is not installed.
     """
     try:
-        if path.stat().st_size > LARGEST_LIST_BYTES:
-            raise UsageError(f"{path}: too large for a cut list")
-        data = path.read_bytes()
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
-    try:
-        text = data.decode("utf-8-sig")
+        text = _read(path).decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise UsageError(f"{path}: not a cut list (it is no UTF-8 text)") from exc
     kind = path.suffix.lower()
@@ -110,8 +123,7 @@ def read_cut_list(path: Path, info: VideoInfo) -> CutList:
     else:
         raise UsageError(f"{path}: a cut list ends in {', '.join(SUFFIXES)}")
     _check(path, spans, info)
-    name = f"list:{hashlib.sha256(data).hexdigest()[:12]}"
-    return CutList(str(path), name, tuple(start for start, _ in spans), spans[-1][1])
+    return CutList(str(path), list_name(path), tuple(start for start, _ in spans), spans[-1][1])
 
 
 def _check(path: Path, spans: list[tuple[int, int]], info: VideoInfo) -> None:
@@ -233,6 +245,9 @@ def write_timeline(shots: Iterable[Shot], name: str, path: Path, info: VideoInfo
     if kind == "otio":
         return str(otio.adapters.write_to_string(timeline, "otio_json")) + "\n"
     try:
-        return str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=rate))
+        text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=rate))
     except Exception as exc:  # the adapter raises its own and the library's errors alike
         raise UsageError(f"{path}: {rate:.3f} frames a second cannot be written as EDL ({exc}); use otio") from exc
+    drop = "DROP FRAME" if ";" in text.partition("\n001")[2].partition("\n")[0] else "NON-DROP FRAME"
+    title, _, rest = text.partition("\n")
+    return f"{title}\nFCM: {drop}\n{rest}"

@@ -101,12 +101,18 @@ class AdaptiveDetector:
 
     def _find_cuts(self, window: FrameWindow, first: int, end: int) -> None:
         assert self._finder is not None
-        changes, samples = window.changes, window.samples
-        around = neighbourhood(changes.mean), neighbourhood(changes.quiet)
-        for candidate in cut_candidates(changes, max(first, 1), end):
-            frame = int(candidate)
-            if cut_score(samples, changes, frame, around, self._flash_frames) < CUT_PROBABILITY:
+        # What lies further away has no part in the neighbourhoods of the frames asked about.
+        low, high = max(0, first - NEIGHBOURS), min(window.filled, end + NEIGHBOURS)
+        changes = window.changes_in(low, high)
+        mean, quiet = neighbourhood(changes.mean), neighbourhood(changes.quiet)
+        for candidate in cut_candidates(changes, mean):
+            at, frame = int(candidate), int(candidate) + low
+            if not max(first, 1) <= frame < end:
+                continue
+            around = float(mean[at]), float(quiet[at])
+            probability = cut_score(window.samples, frame, self._flash_frames, float(changes.quiet[at]), around)
+            if probability < CUT_PROBABILITY:
                 continue
             lit = slice(max(0, frame - LEAD_FRAMES), frame + self._finder.back)
-            if not is_burst(window.thumbs[lit], changes.mean[lit]):
+            if not is_burst(window.thumbs[lit], window.changes.mean[lit]):
                 self._timeline.add(Boundary(int(window.indices[frame]), "cut"), float(window.seconds[frame]))

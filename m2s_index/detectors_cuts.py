@@ -30,7 +30,7 @@ NOISE_VARIANCE = 8.0
 """Added to both variances in a correlation: near-black frames are alike whatever their noise."""
 
 # Logistic model of a cut from log(change ratio), structure, log(quiet-tile ratio), bias. Fitted to the cuts,
-# listed by eye, of Elephants Dream, Tears of Steel and the Sintel trailer, and the procedural tuning films.
+# listed by eye, of Elephants Dream, Tears of Steel and the Sintel trailer; checked on procedural films.
 WEIGHTS = (3.4, 6.5, 1.9, -8.0)
 RATIO_RANGE = (0.3, 8.0)
 MIN_CHANGE = 4.0
@@ -62,8 +62,22 @@ def frame_changes(samples: Samples) -> Changes:
     return Changes(
         mean=(tiles.sum(axis=1) / (height * width)).astype(np.float32),
         quiet=(np.partition(tiles, rank, axis=1)[:, rank] / per_tile).astype(np.float32),
-        structure=structure_distance(samples[:-1], samples[1:]),
+        structure=_successive_structure(samples),
     )
+
+
+def _successive_structure(samples: Samples) -> Floats:
+    """``structure_distance`` of each frame and the next, float32 [T − 1], at half the cost."""
+    flat = samples.reshape(len(samples), -1).astype(np.float32)
+    size = flat.shape[1]
+    mean = np.einsum("ij->i", flat) / size
+    # Not far from the middle grey, so that little is lost when the means' product is taken away.
+    flat -= 128
+    mean -= 128
+    deviation = np.sqrt(np.einsum("ij,ij->i", flat, flat) / size - mean * mean + NOISE_VARIANCE)
+    covariance = np.einsum("ij,ij->i", flat[:-1], flat[1:]) / size - mean[:-1] * mean[1:]
+    distance: Floats = 1 - covariance / (deviation[:-1] * deviation[1:])
+    return distance
 
 
 def structure_distance(first: Samples, second: Samples) -> Floats:
@@ -91,12 +105,14 @@ def neighbourhood(changes: Floats) -> Floats:
     return around
 
 
-def cut_candidates(changes: Changes, first: int, end: int) -> NDArray[np.intp]:
-    """Frames in ``first`` to ``end`` whose change is the largest within two frames and not negligible."""
+def cut_candidates(changes: Changes, around: Floats) -> NDArray[np.intp]:
+    """Frames whose change is the largest within two frames and stands out a little from ``around``, the
+    neighbourhood of ``changes.mean``.
+    """
     mean, structure = changes.mean, changes.structure
     peaks = _local_maximum(mean) | _local_maximum(structure)
-    wanted = peaks & (mean > MIN_CHANGE) & (structure > 0.15) & (mean > 1.2 * (neighbourhood(mean) + 1))
-    return first + np.flatnonzero(wanted[first:end])
+    wanted = peaks & (mean > MIN_CHANGE) & (structure > 0.15) & (mean > 1.2 * (around + 1))
+    return np.flatnonzero(wanted)
 
 
 def _local_maximum(values: Floats, reach: int = 2) -> NDArray[np.bool_]:
@@ -106,20 +122,20 @@ def _local_maximum(values: Floats, reach: int = 2) -> NDArray[np.bool_]:
 
 
 def cut_score(
-    samples: Samples, changes: Changes, frame: int, around: tuple[Floats, Floats], flash_frames: int
+    samples: Samples, frame: int, flash_frames: int, quiet_change: float, around: tuple[float, float]
 ) -> float:
     """Probability, 0 to 1, that a shot begins at ``frame``.
 
     Args:
         samples: uint8 [T, height, width], with at least one frame before ``frame``.
-        changes: of the same frames.
         frame: the candidate.
-        around: the neighbourhoods of ``changes.mean`` and ``changes.quiet``.
         flash_frames: a picture that returns within so many frames was not left by a cut.
+        quiet_change: ``Changes.quiet`` at ``frame``.
+        around: the neighbourhoods of ``Changes.mean`` and ``Changes.quiet`` there.
     """
     change, structure = across(samples, frame, flash_frames)
-    ratio = change / (around[0][frame] + 1)
-    quiet = changes.quiet[frame] / (around[1][frame] + 1)
+    ratio = change / (around[0] + 1)
+    quiet = quiet_change / (around[1] + 1)
     logit = (
         WEIGHTS[0] * np.log(np.clip(ratio, *RATIO_RANGE))
         + WEIGHTS[1] * min(structure, 1.0)

@@ -18,7 +18,7 @@ from m2s_index.detectors_gradual import (
 )
 from m2s_index.detectors_window import FrameWindow
 
-HALVES_SECONDS = (0.125, 0.167, 0.25, 0.333, 0.5, 0.667, 0.833, 1.0, 1.25)
+HALVES_SECONDS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.25)
 APART_SECONDS = 0.5
 RETURN_SECONDS = 1.0
 MIN_STRENGTH = 0.35

@@ -50,7 +50,7 @@ def thumbnails(samples: Samples) -> Floats:
 
 def moments(thumbs: Floats) -> Moments:
     """Moments of float32 [T, cells] thumbnails."""
-    mean = thumbs.mean(axis=1)
+    mean = np.einsum("ij->i", thumbs) / thumbs.shape[1]
     square = np.einsum("ij,ij->i", thumbs, thumbs) / thumbs.shape[1]
     return Moments(mean, np.maximum(square - mean * mean, 0), square)
 
@@ -59,8 +59,12 @@ def contrast(samples: Samples) -> Floats:
     """Standard deviation of each frame's middle, float32 [T]: bars around the picture do not count."""
     _, height, width = samples.shape
     top, left = height * 3 // 20, width // 10
-    middle = samples[:, top : height - top : 2, left : width - left].astype(np.float32)
-    deviation: Floats = middle.std(axis=(1, 2))
+    middle = samples[:, top : height - top : 2, left : width - left].reshape(len(samples), -1).astype(np.float32)
+    middle -= 128
+    size = middle.shape[1]
+    mean = np.einsum("ij->i", middle) / size
+    variance = np.einsum("ij,ij->i", middle, middle) / size - mean * mean
+    deviation: Floats = np.sqrt(np.maximum(variance, 0))
     return deviation
 
 

@@ -19,7 +19,7 @@ from m2s_index.shots import MIN_SHOT_SECONDS, Boundary
 if TYPE_CHECKING:
     import av
 
-# Set on Elephants Dream and the Sintel trailer. Between key frames seconds may pass: only structure tells.
+# Chosen, not tuned. Between key frames seconds may pass, so that only another structure tells another shot.
 MIN_STRUCTURE = 0.5
 MIN_CHANGE = 10.0
 

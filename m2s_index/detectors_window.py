@@ -115,7 +115,11 @@ class FrameWindow:
     @property
     def changes(self) -> Changes:
         """Each frame against the one before."""
-        mean, quiet, structure = self._measures[:3, : self.filled]
+        return self.changes_in(0, self.filled)
+
+    def changes_in(self, first: int, end: int) -> Changes:
+        """The changes of positions ``first`` to ``end``."""
+        mean, quiet, structure = self._measures[:3, first:end]
         return Changes(mean, quiet, structure)
 
     @property

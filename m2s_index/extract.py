@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from m2s_index.bars import BarFinder
+from m2s_index.cut_lists import CutListDetector
 from m2s_index.errors import DamagedVideoError
 from m2s_index.keyframe_picker import KeyFramePicker
 from m2s_index.keyframe_store import encode_jpeg
-from m2s_index.shots import Boundary, make_detector
+from m2s_index.shots import Boundary, ShotDetector, make_detector
 from m2s_index.types import BuildOptions, Crop, Shot, Transition, VideoInfo
-from m2s_index.video import FramePictures, VideoReader
+from m2s_index.video import CLOCKED_FORMATS, FramePictures, VideoReader
 
 WHOLE_SHARE = 0.95
 LEAST_SHARE = 0.5
@@ -47,15 +48,17 @@ class FilmRead:
 
 
 def find_shots(
-    path: Path, *, detector: str = "adaptive", min_shot_seconds: float = 0.25, threads: int = 1
+    path: Path, detector: ShotDetector | str = "adaptive", *, threads: int = 1
 ) -> tuple[FilmRead, list[Shot]]:
     """A film's shots, without keeping pictures.
 
     Raises:
         VideoError: the file is no film, or too little of it can be decoded.
+        UsageError: there is no detector of that name.
     """
-    options = BuildOptions(detector=detector, min_shot_seconds=min_shot_seconds)
-    pass_ = _Pass(path, options, threads=threads, keep_pictures=False)
+    if isinstance(detector, str):
+        detector = make_detector(detector)
+    pass_ = _Pass(path, BuildOptions(), detector, threads=threads, keep_pictures=False)
     shots = [found.shot for found in pass_.run()]
     return pass_.result(), shots
 
@@ -64,18 +67,26 @@ def extract(
     path: Path,
     options: BuildOptions,
     *,
+    cuts: Sequence[int] | None = None,
     threads: int = 1,
     on_progress: Callable[[int, float], None] | None = None,
 ) -> Iterator[ShotFound | FilmRead]:
     """A film's shots as they are found, and at the end what is known of the whole.
 
     Args:
+        cuts: the frames at which shots begin, where that is known; else the options' detector finds them.
         on_progress: called after every frame with the number of frames so far and the film's seconds.
 
     Raises:
         VideoError: the file is no film, or too little of it can be decoded.
+        UsageError: there is no such detector, or the cuts go on after the film's end.
     """
-    pass_ = _Pass(path, options, threads=threads, keep_pictures=True)
+    detector: ShotDetector
+    if cuts is None:
+        detector = make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
+    else:
+        detector = CutListDetector(options.detector, cuts, f"the cut list of {path}")
+    pass_ = _Pass(path, options, detector, threads=threads, keep_pictures=True)
     yield from pass_.run(on_progress)
     yield pass_.result()
 
@@ -113,10 +124,12 @@ class _FrameTimes:
 class _Pass:
     """The state of one pass."""
 
-    def __init__(self, path: Path, options: BuildOptions, *, threads: int, keep_pictures: bool) -> None:
+    def __init__(
+        self, path: Path, options: BuildOptions, detector: ShotDetector, *, threads: int, keep_pictures: bool
+    ) -> None:
         self._path, self._options, self._threads = path, options, threads
         self._keep_pictures = keep_pictures
-        self._detector = make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
+        self._detector = detector
         self._times = _FrameTimes()
         self._shots = 0
         self._open: Boundary | None = None
@@ -199,7 +212,8 @@ class _Pass:
         """Refuse what is mostly missing; count a missing end as damage where nothing else was found."""
         info = self._reader.info
         decoded = float((self._end_pts() - self._times.first_pts) * info.time_base)
-        stated = info.duration_seconds
+        # A clock's length is only guessed from its first and last time stamp.
+        stated = None if info.format in CLOCKED_FORMATS else info.duration_seconds
         if stated and decoded < LEAST_SHARE * stated:
             raise DamagedVideoError(
                 f"{self._path}: only {decoded:.0f} of {stated:.0f} seconds can be decoded; "

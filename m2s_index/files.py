@@ -108,6 +108,11 @@ def check_regular(path: Path) -> os.stat_result:
     return status
 
 
+def full_path(path: Path) -> str:
+    """One spelling for one place: absolute, without ``..`` or links in its folders; the name as it is."""
+    return str(path.parent.resolve() / path.name)
+
+
 def identify(path: Path) -> FileIdentity:
     """Size, time of change and fingerprint of a file.
 
@@ -123,4 +128,4 @@ def identify(path: Path) -> FileIdentity:
                 digest.update(file.read(MIB))
     except OSError as exc:
         raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
-    return FileIdentity(str(path.absolute()), status.st_size, status.st_mtime_ns, digest.hexdigest())
+    return FileIdentity(full_path(path), status.st_size, status.st_mtime_ns, digest.hexdigest())

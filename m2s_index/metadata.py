@@ -41,7 +41,7 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[st
         if path.stat().st_size > LARGEST_TABLE_BYTES:
             raise UsageError(f"{path}: larger than {LARGEST_TABLE_BYTES >> 20} MiB; is it the right file?")
         text = path.read_text("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", skipinitialspace=True)
         names = [name.strip().lower() for name in reader.fieldnames or ()]
         missing = [name for name in required if name not in names]
         if missing:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog, options_text
-from m2s_index.errors import VideoError
-from m2s_index.files import find_candidates, identify
+from m2s_index.cut_lists import LIST_PREFIX, find_list, list_name, read_cut_list
+from m2s_index.errors import UsageError, VideoError
+from m2s_index.files import find_candidates, full_path, identify
 from m2s_index.movies import move_movie, remove_movie
 from m2s_index.schema import MovieRow
 from m2s_index.types import BuildOptions, FileIdentity, VideoInfo
@@ -35,11 +36,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class PlannedFilm:
-    """A film to be read. ``replaces`` is the movie id of what an earlier version of the file gave."""
+    """A film to be read. ``replaces`` is the movie id of what an earlier version of the file gave;
+    ``cuts`` are the frames at which its shots begin, where a cut list says so.
+    """
 
     file: FileIdentity
     info: VideoInfo
     replaces: int | None
+    options: BuildOptions
+    cuts: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class BuildPlan:
 class _Planner:
     """Sorts files into what a plan holds."""
 
-    def __init__(self, known: list[MovieRow], options: BuildOptions) -> None:
-        self._options_text = options_text(options)
+    def __init__(self, known: list[MovieRow], options: BuildOptions, shots_from: Path | None) -> None:
+        self._options, self._shots_from = options, shots_from
         self._by_path = {row.path: row for row in known}
         self._by_fingerprint = {row.fingerprint: row for row in known}
         self._planned: dict[str, str] = {}
@@ -102,8 +107,8 @@ class _Planner:
         self.copies: list[tuple[str, str]] = []
 
     def add(self, path: Path, claims_video: bool) -> None:
-        row = self._by_path.get(str(path.absolute()))
-        if row and self._looks_the_same(row, path) and row.options == self._options_text:
+        row = self._by_path.get(full_path(path))
+        if row and self._looks_the_same(row, path) and self._cut_the_same(row, path):
             self.unchanged.append(row.id)
             return
         file = identify(path)
@@ -143,7 +148,7 @@ class _Planner:
 
     def _again(self, row: MovieRow, file: FileIdentity, claims_video: bool) -> None:
         """A file whose content is known: read again only if shots and scenes are to be cut otherwise."""
-        if row.options == self._options_text:
+        if self._cut_the_same(row, Path(file.path)):
             self.unchanged.append(row.id)
         else:
             self._read(file, row.id, claims_video)
@@ -151,6 +156,30 @@ class _Planner:
     def _read(self, file: FileIdentity, replaces: int | None, claims_video: bool) -> None:
         self._planned[file.fingerprint] = file.path
         self._to_read.append((file, replaces, claims_video))
+
+    def options_for(self, path: Path) -> BuildOptions:
+        """The options for one film: those of the build, its detector replaced by the film's cut list."""
+        cut_list = find_list(self._shots_from, path) if self._shots_from else None
+        return replace(self._options, detector=list_name(cut_list)) if cut_list else self._options
+
+    def planned(self, file: FileIdentity, info: VideoInfo, replaces: int | None) -> PlannedFilm:
+        """A film to be read.
+
+        Raises:
+            UsageError: its cut list cannot be read, or is not of this film.
+        """
+        path = Path(file.path)
+        cut_list = find_list(self._shots_from, path) if self._shots_from else None
+        cuts = read_cut_list(cut_list, info).cuts if cut_list else None
+        return PlannedFilm(file, info, replaces, self.options_for(path), cuts)
+
+    def _cut_the_same(self, row: MovieRow, path: Path) -> bool:
+        """Whether the film's shots and scenes would come out as they are."""
+        wanted = self.options_for(path)
+        if self._shots_from is None and row.detector.startswith(LIST_PREFIX):
+            # Shots that came from a list stay until another list or detector is asked for.
+            wanted = replace(wanted, detector=row.detector)
+        return row.options == options_text(wanted)
 
     @staticmethod
     def _looks_the_same(row: MovieRow, path: Path) -> bool:
@@ -164,12 +193,14 @@ def plan_build(
     options: BuildOptions,
     pool: WorkerPool,
     *,
+    shots_from: Path | None = None,
     on_file: Callable[[int], None] = lambda count: None,
 ) -> BuildPlan:
     """Look at every file under ``paths``; films are opened, and no more than their first frame decoded.
 
     Args:
         catalog: what is known already; None where there is no catalogue yet.
+        shots_from: a cut list, or a folder of them by the films' stems; films without one are looked at.
         on_file: called with the number of files looked at so far.
     """
     known: list[MovieRow] = []
@@ -177,7 +208,7 @@ def plan_build(
         with catalog.read() as session:
             known = list(session.scalars(select(MovieRow)))
             session.expunge_all()
-    planner = _Planner(known, options)
+    planner = _Planner(known, options, shots_from)
     failures: list[Failure] = []
     other_files = 0
 
@@ -199,7 +230,10 @@ def plan_build(
     for job, message in pool.run(Job("probe", path, options) for path in jobs):
         file, replaces, claims_video = jobs[job.path]
         if isinstance(message, VideoInfo):
-            films.append(PlannedFilm(file, message, replaces))
+            try:
+                films.append(planner.planned(file, message, replaces))
+            except UsageError as exc:
+                fail(job.path, f"{job.path}: {exc}")
         elif isinstance(message, Failed) and (claims_video or not message.no_video):
             fail(job.path, message.error)
         else:

@@ -35,10 +35,10 @@ class SearchState:
     """One state of the catalogue, as one encoder sees it.
 
     ``commits`` is SQLite's count, as ``connection`` sees it, of what others have committed.
-
-    ``itemsizes`` (int64 [M]) are bytes a number of each embedding matrix. ``parts`` are the indexes to search: the file's, and one in memory of the embeddings that it lacks.
-    ``kept`` leaves out scenes of the file whose movie is gone; None where there are none. ``opened`` is
-    None where the file cannot be used; ``notes`` then says why.
+    ``itemsizes`` (int64 [M]) are the bytes that each embedding matrix has for a number. ``parts`` are the
+    indexes to search: the file's, and one in memory of the embeddings that it lacks. ``kept`` leaves
+    out scenes of the file whose movie is gone; None where there are none. ``opened`` is None where the
+    file cannot be used; ``notes`` then says why.
     """
 
     connection: object

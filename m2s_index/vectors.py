@@ -239,10 +239,10 @@ def build_index(
 
 
 def load_index(path: Path, kind: Kind, metric: Metric, ids: Int64Array) -> VectorIndex:
-    """Read a file that ``VectorIndex.save`` wrote, whose checksum the caller has checked.
+    """Read a file that ``VectorIndex.save`` wrote.
 
     Args:
-        path: the file.
+        path: the file, whose checksum the caller has checked.
         kind: what it must hold.
         metric: what it must compare by.
         ids: int64 [N], increasing: the scenes that it must hold.
@@ -254,22 +254,21 @@ def load_index(path: Path, kind: Kind, metric: Metric, ids: Int64Array) -> Vecto
     with _wrapped(f"reading the index file {path}"):
         index = faiss.read_index(str(path))
     outer = {
-        "exact": faiss.IndexIDMap2,
-        "graph": faiss.IndexIDMap2,
+        "exact": faiss.IndexIDMap,
+        "graph": faiss.IndexIDMap,
         "compressed": faiss.IndexIVFScalarQuantizer,
     }
     wanted = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
     if not isinstance(index, outer[kind]) or index.metric_type != wanted:
         raise IndexFileError(f"the index file {path} holds another kind of index than the {kind} one recorded")
-    found = index
     if kind != "compressed":
         inner = faiss.downcast_index(index.index)
         if not isinstance(inner, faiss.IndexFlat if kind == "exact" else faiss.IndexHNSWFlat):
             raise IndexFileError(f"the index file {path} does not hold the {kind} index recorded")
         if not np.array_equal(faiss.vector_to_array(index.id_map), ids):
             raise IndexFileError(f"the index file {path} holds other scenes than recorded")
-    if found.ntotal != len(ids):
-        raise IndexFileError(f"the index file {path} holds {found.ntotal} vectors, not {len(ids)} as recorded")
+    if index.ntotal != len(ids):
+        raise IndexFileError(f"the index file {path} holds {index.ntotal} vectors, not {len(ids)} as recorded")
     return _wrap(index, kind, metric, ids)
 
 
@@ -294,12 +293,12 @@ def _empty_index(
 ) -> Any:
     faiss = faiss_module()
     if kind == "exact":
-        return faiss.IndexIDMap2(flat_index(metric, dimension))
+        return faiss.IndexIDMap(flat_index(metric, dimension))
     faiss_metric = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
     if kind == "graph":
         graph = faiss.IndexHNSWFlat(dimension, GRAPH_LINKS, faiss_metric)
         graph.hnsw.efConstruction = GRAPH_BUILD_BREADTH
-        return faiss.IndexIDMap2(graph)
+        return faiss.IndexIDMap(graph)
     quantizer = flat_index(metric, dimension)
     index = faiss.IndexIVFScalarQuantizer(
         quantizer, dimension, list_count(count), faiss.ScalarQuantizer.QT_8bit, faiss_metric

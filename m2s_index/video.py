@@ -104,18 +104,27 @@ class VideoReader:
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """(pts, frame) of every frame in order of presentation, once; pts in ``info.time_base``.
 
-        Frames without a time are placed one frame's length after the one before, and so are those after
-        which a clock starts again (recordings joined end to end); a time that does not move on is made to.
+        Frames without a time, or with one that the next frame belies, are placed one frame's length after
+        the one before, and so are those after which a clock starts again (recordings joined end to end);
+        a time that does not move on is made to.
         """
         step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
         clocked = self.info.format in CLOCKED_FORMATS
         restart = RESTART_SECONDS / self.info.time_base
         last: int | None = None
         shift = 0
-        for stated, frame in self._timed():
-            if stated is None:
-                pts = 0 if last is None else last + step
-            elif last is None or stated + shift > last:
+        timed = self._timed()
+        coming = next(timed, None)
+        while coming is not None:
+            (stated, frame), coming = coming, next(timed, None)
+            following = None if coming is None or coming[0] is None else coming[0] + shift
+            if last is None:
+                pts = stated or 0
+            elif stated is None:
+                pts = last + step
+            elif following is not None and last < following and not last < stated + shift <= following:
+                pts = last + max(1, min(step, (following - last) // 2))
+            elif stated + shift > last:
                 pts = stated + shift
             elif clocked and last - stated - shift > restart:
                 pts = last + step
@@ -159,6 +168,9 @@ class VideoReader:
                             yield frame
                     except av.error.FFmpegError:
                         self.damaged_packets += 1
+                return
+            except IndexError:
+                # PyAV stumbles at the end, over streams that came up on the way, after flushing ours.
                 return
             except (av.error.FFmpegError, OSError):
                 # A damaged stretch of the container: the demuxer may find its way after it.
@@ -232,6 +244,9 @@ def _film_stream(path: Path, container: av.container.InputContainer) -> av.video
     if names & PICTURES or brand in PICTURE_BRANDS or any(name.endswith("_pipe") for name in names):
         raise NotVideoError(f"{path}: a picture or text ({container.format.name}), not a film; name a film file")
     streams = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
+    if streams and not any(s.codec_context for s in streams):
+        raise NotVideoError(f"{path}: no decoder for its video; convert it with another tool first")
+    streams = [s for s in streams if s.codec_context]
     if not streams:
         kind = "audio only" if container.streams.audio else "no video stream"
         raise NotVideoError(f"{path}: {kind}; there is no film in it, name a film file")

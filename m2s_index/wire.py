@@ -23,12 +23,13 @@ MOST_BYTES = 1 << 27
 
 @dataclass(frozen=True)
 class Job:
-    """One file to look at ("probe") or to read whole ("film")."""
+    """One file to look at ("probe") or to read whole ("film"); ``cuts`` where its shots are known."""
 
     kind: str
     path: str
     options: BuildOptions
     threads: int = 1
+    cuts: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def send_job(connection: Connection, job: Job) -> None:
 def receive_job(connection: Connection) -> Job:
     """The next job; EOFError when the parent has gone."""
     head = json.loads(connection.recv_bytes(MOST_BYTES))
-    return Job(head["kind"], head["path"], BuildOptions(**head["options"]), head["threads"])
+    cuts = head["cuts"]
+    options = BuildOptions(**head["options"])
+    return Job(head["kind"], head["path"], options, head["threads"], None if cuts is None else tuple(cuts))
 
 
 def send(connection: Connection, message: Message) -> None:

@@ -55,6 +55,9 @@ class _Worker:
         self.heard = time.monotonic()
 
     def start(self, job: Job) -> None:
+        """Hand it a job; OSError if it has died or takes nothing in."""
+        if not self.process.is_alive():
+            raise ProcessLookupError(f"process {self.process.pid} is gone")
         self.job, self.heard = job, time.monotonic()
         send_job(self.connection, job)
 
@@ -214,7 +217,7 @@ def _do(connection: Connection, job: Job) -> None:
         if job.kind == "probe":
             send(connection, probe(path))
             return
-        for found in extract(path, job.options, threads=job.threads, on_progress=progress):
+        for found in extract(path, job.options, cuts=job.cuts, threads=job.threads, on_progress=progress):
             shots += isinstance(found, ShotFound)
             send(connection, found)
     except M2SError as exc:

@@ -15,7 +15,8 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
     """Per film: facts, shots, scenes, labels, matrices by encoder, and the checksum of its key frames."""
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as db:
         films = db.execute(
-            "SELECT id, path, title, year, fingerprint, frames, start_pts, end_pts, options, keyframes_file FROM movies"
+            "SELECT id, path, title, year, fingerprint, frames, start_pts, end_pts, options, keyframes_file "
+            "FROM movies"
         ).fetchall()
         return {Path(row[1].decode()).name: _film(db, folder, *row) for row in films}
 
@@ -25,7 +26,9 @@ def _film(db: sqlite3.Connection, folder: Path, movie_id: int, path: bytes, *fac
         return db.execute(query, (movie_id,)).fetchall()
 
     frames = folder / "keyframes" / facts[-1]
-    matrix = "SELECT e.identity, m.rows, m.columns, m.dtype, m.data FROM {} m JOIN encoders e ON e.id = m.encoder_id"
+    matrix = (
+        "SELECT e.identity, m.rows, m.columns, m.dtype, m.data FROM {} m JOIN encoders e ON e.id = m.encoder_id"
+    )
     return {
         "facts": facts[:-1],
         "shots": rows('SELECT * FROM shots WHERE movie_id = ? ORDER BY "index"'.replace("*", _SHOTS)),

@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from catalog_contents import contents, sql
+from plain_builds import MeanColour, library_build
 from tiny_films import write_tiny_film
 
-from m2s_index.build import Builder
 from m2s_index.catalog import Catalog, saved_options
 from m2s_index.encoders.registry import make_encoder
 from m2s_index.errors import CatalogError
 from m2s_index.lock import BuildLock
-from m2s_index.plan import plan_build, plan_stored
 from m2s_index.types import EncoderIdentity, Float32Array, Image
-from m2s_index.workers import WorkerPool
 
 M2S = (sys.executable, "-c", "from m2s_index.cli.main import main; main()")
 
@@ -84,7 +82,8 @@ def test_changed_film_is_read_again_and_keeps_its_labels(own_films, own_catalog,
     (tmp_path / "labels.csv").write_text("movie,start,end,vocabulary,value\nShort,0,1,place,office\n")
     build(m2s, own_films, "--catalog", own_catalog, "--metadata", tmp_path / "movies.csv")
     assert m2s("labels", "import", tmp_path / "labels.csv", "--catalog", own_catalog).status == 0
-    (old,) = sql(own_catalog, "SELECT m.id, s.id FROM movies m JOIN scenes s ON s.movie_id = m.id WHERE name = 'Short'")
+    ids = "SELECT m.id, s.id FROM movies m JOIN scenes s ON s.movie_id = m.id WHERE name = 'Short'"
+    (old,) = sql(own_catalog, ids)
     before, others = contents(own_catalog)["Short.mp4"], sql(own_catalog, "SELECT max(id) FROM scenes")[0][0]
     write_tiny_film(film, seed=99, shots=12)
     assert counts(build(m2s, own_films, "--catalog", own_catalog)) == {"indexed": 1, "unchanged": 3}
@@ -93,7 +92,7 @@ def test_changed_film_is_read_again_and_keeps_its_labels(own_films, own_catalog,
     assert after["labels"] == before["labels"] == [(0.0, 1.0, "place", "office")]
     assert after["genres"] == [("Comedy",), ("Drama",)]
     assert after["facts"][:2] == ("A Short One", 1971)
-    (new,) = sql(own_catalog, "SELECT m.id, s.id FROM movies m JOIN scenes s ON s.movie_id = m.id WHERE name = 'Short'")
+    (new,) = sql(own_catalog, ids)
     assert new[0] > max(old[0], 4)
     assert new[1] > others
     assert len(list((own_catalog / "keyframes").iterdir())) == 4
@@ -113,7 +112,8 @@ def test_moved_film_is_recognised(own_films, own_catalog, m2s):
     assert moved["facts"][:2] == ("Long Title", 2001)
     assert {**moved, "facts": 0} == {**before, "facts": 0}
     assert sql(own_catalog, "SELECT id, movie_id FROM scenes ORDER BY id") == ids
-    assert m2s("index", "verify", "--catalog", own_catalog, "--json").json() == {"ok": True, "problems": [], "notes": []}
+    verified = m2s("index", "verify", "--catalog", own_catalog, "--json")
+    assert verified.json() == {"ok": True, "problems": [], "notes": []}
 
 
 def test_films_that_changed_places(own_films, own_catalog, m2s):
@@ -179,8 +179,8 @@ def test_options_are_remembered(own_films, tmp_path, m2s):
     """What one build chose holds for the next; other options read every film again, and keep its labels."""
     folder = tmp_path / "catalog"
     (tmp_path / "labels.csv").write_text("movie,vocabulary,value\nShort,genre,noir\n")
-    film = own_films / "Alpha Beach (1990).mp4"
-    done = build(m2s, film, own_films / "Short.mp4", "--catalog", folder, "--scene-shots", "4", "--scene-stride", "2")
+    film, options = own_films / "Alpha Beach (1990).mp4", ("--scene-shots", "4", "--scene-stride", "2")
+    done = build(m2s, film, own_films / "Short.mp4", "--catalog", folder, *options)
     assert done["scenes"] == 9 + 1
     assert m2s("labels", "import", tmp_path / "labels.csv", "--catalog", folder).status == 0
     done = build(m2s, own_films / "Beta Road (1991).mp4", "--catalog", folder)
@@ -259,31 +259,6 @@ def test_dry_run_on_a_catalogue_writes_nothing(catalog_folder, own_films, m2s):
 # --- encoders -------------------------------------------------------------------------------------------
 
 
-class MeanColour:
-    """An encoder of three numbers a frame, as the protocol has it."""
-
-    batch_size = 4
-
-    @property
-    def identity(self) -> EncoderIdentity:
-        return EncoderIdentity("colour", "mean of the pixels", "", "none", 3, "l2")
-
-    def encode_frames(self, frames: Sequence[Image]) -> Float32Array:
-        return np.stack([frame.mean(axis=(0, 1)) for frame in frames]).astype(np.float32)
-
-    def encode_scene(self, features: Float32Array) -> Float32Array:
-        return features.mean(axis=0)
-
-
-def library_build(folder: Path, encoder, paths: Sequence[Path] = ()):
-    """Build through the library, as the command line does."""
-    with Catalog.open(folder, create=True) as catalog, BuildLock(folder), WorkerPool(1) as pool:
-        with catalog.read() as session:
-            options = saved_options(session)
-        plan = plan_build(catalog, paths, options, pool) if paths else plan_stored(catalog)
-        return Builder(catalog, encoder, options).run(plan, pool)
-
-
 def encoders(folder: Path) -> dict[str, bool]:
     """The catalogue's encoders and which is the default."""
     with Catalog.open(folder) as catalog:
@@ -336,9 +311,9 @@ def test_first_build_sets_the_default_encoder_and_use_changes_it(own_films, tmp_
     assert encoders(folder) == {"colour": False, "gist": True}
     assert m2s(*query).json()["encoder"] == "gist"
     build(m2s, own_films, "--catalog", folder)
-    assert sql(folder, "SELECT count(*) FROM embeddings e JOIN encoders ON encoders.id = encoder_id AND name = 'gist'") == [
-        (4,)
-    ]
+    assert sql(
+        folder, "SELECT count(*) FROM embeddings e JOIN encoders ON encoders.id = encoder_id AND name = 'gist'"
+    ) == [(4,)]
     unknown = m2s("encoders", "use", "nothing", "--catalog", folder)
     assert unknown.status == 2
     assert "it has: colour, gist" in unknown.stderr
@@ -405,7 +380,9 @@ def test_removed_movie_is_gone_and_its_ids_do_not_come_back(own_films, own_catal
     assert name not in {hit["movie"] for hit in hits}
     assert m2s("index", "verify", "--catalog", own_catalog).status == 0
     assert counts(build(m2s, own_films, "--catalog", own_catalog)) == {"indexed": 1, "unchanged": 3}
-    again = sql(own_catalog, "SELECT m.id, min(s.id) FROM movies m JOIN scenes s ON s.movie_id = m.id GROUP BY 1 ORDER BY 1")
+    again = sql(
+        own_catalog, "SELECT m.id, min(s.id) FROM movies m JOIN scenes s ON s.movie_id = m.id GROUP BY 1 ORDER BY 1"
+    )
     assert again[-1][0] > top[0]
     assert again[-1][1] > top[1]
 
@@ -520,6 +497,17 @@ def start_build(films: Path, folder: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def gone(group: int) -> bool:
+    """Whether all processes of a group end, given a moment."""
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def indexed(folder: Path) -> int:
     """How many films are in the catalogue now."""
     try:
@@ -538,7 +526,9 @@ def wait_for_films(process: subprocess.Popen[str], folder: Path, wanted: int) ->
 
 def stray_files(folder: Path) -> list[str]:
     """What is in the catalogue's folder and belongs to nothing."""
-    known = {file for (file,) in sql(folder, "SELECT keyframes_file FROM movies UNION SELECT file FROM index_files")}
+    known = {
+        file for (file,) in sql(folder, "SELECT keyframes_file FROM movies UNION SELECT file FROM index_files")
+    }
     known |= {"catalog.sqlite", "build.lock"}
     return [str(path) for path in folder.rglob("*") if path.is_file() and path.name not in known]
 
@@ -578,10 +568,7 @@ def test_interrupt_of_a_single_process(many_films, tmp_path):
     process.communicate(timeout=20)
     assert time.monotonic() - started < 2
     assert process.returncode == 130
-    with pytest.raises(ProcessLookupError):
-        for _ in range(50):
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
+    assert gone(process.pid)
 
 
 @pytest.mark.slow

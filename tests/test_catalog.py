@@ -263,9 +263,14 @@ def test_reader_who_may_not_write(catalog_folder):
 def test_what_raises_is_not_written(tmp_path):
     """A block that raises leaves nothing of what it wrote."""
     with Catalog.open(tmp_path, create=True) as catalog:
-        with pytest.raises(ZeroDivisionError), catalog.write() as session:
-            set_setting(session, "colour", "blue")
-            raise ZeroDivisionError
+
+        def fail() -> None:
+            with catalog.write() as session:
+                set_setting(session, "colour", "blue")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
         with catalog.read() as session:
             assert get_setting(session, "colour") is None
 

@@ -53,7 +53,9 @@ def test_migrations_make_the_models(tmp_path):
     Catalog.open(tmp_path, create=True).close()
     engine = open_engine(tmp_path / "catalog.sqlite", writable=False)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
 
@@ -71,7 +73,9 @@ def test_migrated_tables_are_those_that_the_models_create(tmp_path):
         return {
             table: (
                 sorted(sql(folder, f'SELECT name, type, "notnull", pk FROM pragma_table_info("{table}")')),
-                sorted(sql(folder, f'SELECT "table", "from", "to", on_delete FROM pragma_foreign_key_list("{table}")')),
+                sorted(
+                    sql(folder, f'SELECT "table", "from", "to", on_delete FROM pragma_foreign_key_list("{table}")')
+                ),
                 sorted(
                     (unique, tuple(sql(folder, f"SELECT name FROM pragma_index_info('{name}')")))
                     for name, unique in sql(folder, f'SELECT name, "unique" FROM pragma_index_list("{table}")')
@@ -133,7 +137,8 @@ Catalog.open(Path(sys.argv[1]), create=True)
 
 
 @pytest.mark.parametrize(
-    "statement", ["CREATE TABLE encoders", "CREATE TABLE scenes", "CREATE TABLE index_entries", "INSERT INTO alembic"]
+    "statement",
+    ["CREATE TABLE encoders", "CREATE TABLE scenes", "CREATE TABLE index_entries", "INSERT INTO alembic"],
 )
 def test_migration_that_is_killed(tmp_path, statement):
     """A process that is killed in the middle of a migration leaves the database as it was, and the next

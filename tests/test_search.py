@@ -235,8 +235,6 @@ def test_what_cannot_be_searched_is_refused(library):
         with pytest.raises(UnknownReferenceError, match="no movie is called 'x'"):
             searcher.search_scene(1, 1, SceneFilter(movies=("x",)))
         assert len(searcher.search_vector(query, 1, encoder=ENCODER).hits) == 1
-        everything = searcher.search_scene(5, 10**6)
-        assert len(everything.hits) == library.count - 1
     with pytest.raises(UsageError, match=r"no embeddings by encoder 'clip' \(it has: test\)"):
         Searcher(library.catalog, "clip")
 

@@ -142,3 +142,10 @@ def test_cuts_are_found_at_every_rate(rate):
 def test_a_cut_to_black_and_one_from_it_are_both_cuts():
     black = np.full_like(STILL, 16)
     assert cuts_in([STILL] * 40 + [black] * 40 + [OTHER] * 40) == [40, 80]
+
+
+@pytest.mark.parametrize("level", [3, 16, 128, 250])
+def test_changes_of_structure_equal_the_direct_formula_at_every_brightness(level):
+    samples = np.clip(np.random.default_rng(5).normal(level, 4, (6, 8, 12)), 0, 255).astype(np.uint8)
+    expected = structure_distance(samples[:-1], samples[1:])
+    assert frame_changes(samples).structure == pytest.approx(expected, abs=1e-3)

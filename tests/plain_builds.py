@@ -1,0 +1,41 @@
+"""Building through the library, with any encoder: also with the simplest one there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from m2s_index.build import Builder, BuildResult
+from m2s_index.catalog import Catalog, saved_options
+from m2s_index.encoder import Encoder
+from m2s_index.lock import BuildLock
+from m2s_index.plan import plan_build, plan_stored
+from m2s_index.types import EncoderIdentity, Float32Array, Image
+from m2s_index.workers import WorkerPool
+
+
+class MeanColour:
+    """An encoder of three numbers a frame, as the protocol has it."""
+
+    batch_size = 4
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return EncoderIdentity("colour", "mean of the pixels", "", "none", 3, "l2")
+
+    def encode_frames(self, frames: Sequence[Image]) -> Float32Array:
+        return np.stack([frame.mean(axis=(0, 1)) for frame in frames]).astype(np.float32)
+
+    def encode_scene(self, features: Float32Array) -> Float32Array:
+        return features.mean(axis=0)
+
+
+def library_build(folder: Path, encoder: Encoder, paths: Sequence[Path] = ()) -> BuildResult:
+    """Build through the library, as the command line does."""
+    with Catalog.open(folder, create=True) as catalog, BuildLock(folder), WorkerPool(1) as pool:
+        with catalog.read() as session:
+            options = saved_options(session)
+        plan = plan_build(catalog, paths, options, pool) if paths else plan_stored(catalog)
+        return Builder(catalog, encoder, options).run(plan, pool)

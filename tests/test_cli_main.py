@@ -1,0 +1,68 @@
+"""The command as a process: its entry, exit statuses, encodings, and readers that go away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+M2S = Path(sys.executable).with_name("m2s")
+
+
+def run(*arguments, **environment) -> subprocess.CompletedProcess[bytes]:
+    if not M2S.exists():
+        pytest.skip(f"m2s is not installed beside {sys.executable}")
+    return subprocess.run([M2S, *arguments], capture_output=True, check=False, env={**os.environ, **environment})
+
+
+def test_entry_point(built_catalog):
+    """The installed command answers, with status 0."""
+    ran = run("query", "--scene", "Short#0", "--json", "--catalog", built_catalog)
+    assert ran.returncode == 0, ran.stderr
+    assert len(json.loads(ran.stdout)["hits"]) == 4
+
+
+def test_version_and_help(m2s):
+    """``--version`` prints the version; ``--help`` and ``-h`` the commands."""
+    import m2s_index
+
+    assert m2s("--version").stdout.strip().endswith(m2s_index.__version__)
+    assert m2s("-h").stdout == m2s("--help").stdout
+    for command in ("demo", "index", "shots", "query", "labels", "encoders"):
+        assert f"  {command} " in m2s("--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("--nothing",), ("index", "nothing"), ("query",), ("shots",)])
+def test_wrong_usage(m2s, arguments):
+    """Unknown commands and options, and what is missing, are wrong usage: status 2, nothing on stdout."""
+    ran = m2s(*arguments)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert "--help" in ran.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminal_of_another_encoding(built_catalog, encoding):
+    """A terminal that cannot show every character gets others in their place; JSON stays exact."""
+    arguments = ("--catalog", built_catalog)
+    for command in (("index", "status"), ("query", "--scene", "Short#0"), ("encoders", "list")):
+        ran = run(*command, *arguments, PYTHONIOENCODING=encoding)
+        assert ran.returncode == 0, ran.stderr
+    ran = run("index", "status", "--json", *arguments, PYTHONIOENCODING=encoding)
+    assert json.loads(ran.stdout.decode(encoding)) == json.loads(run("index", "status", "--json", *arguments).stdout)
+
+
+def test_reader_that_goes_away(built_catalog):
+    """When the reader of its output has gone the command ends, without a word."""
+    if not M2S.exists():
+        pytest.skip(f"m2s is not installed beside {sys.executable}")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [M2S, "index", "status", "--json", "--catalog", built_catalog]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert ran.returncode == 1
+    assert ran.stderr == b""
