@@ -42,6 +42,7 @@ def films_in(folder: Path) -> list[Path]:
 
 
 def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=5)
@@ -52,6 +53,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the rounds."""
     arguments = parse()
     if arguments.decode:
         for path in arguments.decode:

@@ -50,6 +50,8 @@ def _configure(connection: sqlite3.Connection, journal: str | None) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     if journal:
+        # Larger pages suit rows that hold whole matrices; only an empty file takes the setting.
+        cursor.execute("PRAGMA page_size = 16384")
         cursor.execute(f"PRAGMA journal_mode = {journal}")
         cursor.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
     cursor.close()

@@ -54,6 +54,8 @@ class KeyFramePicker:
         """Take a frame into the choice."""
         self._next_seconds = seconds + self._step_seconds
         self._candidates.append(_candidate(index, pts, seconds, frame))
+        if len(self._candidates) <= 4 * self._frames_per_shot:
+            return
         most = max(4 * self._frames_per_shot, min(64, CANDIDATE_BYTES // _frame_bytes(frame)))
         if len(self._candidates) > most:
             old = [c for c in self._candidates if c.seconds < seconds - RECENT_SECONDS]
@@ -89,12 +91,14 @@ def _frame_bytes(frame: VideoFrame) -> int:
 def _candidate(index: int, pts: int, seconds: float, frame: VideoFrame) -> Candidate:
     """Sharpness is the mean horizontal luma gradient over some 64 rows."""
     rows = luma_8bit(frame, max(1, frame.height // 64), 1)
-    few = rows[:, ::8].astype(np.float32)
-    plain = few.mean() < DARK_LUMA or few.std() < FLAT_LUMA_DEVIATION
+    few = rows[:, ::8].astype(np.float32).ravel()
+    mean = float(few.sum()) / few.size
+    # Written out: NumPy's std makes three more arrays.
+    plain = mean < DARK_LUMA or float(few @ few) / few.size - mean**2 < FLAT_LUMA_DEVIATION**2
     left, right = rows[:, :-1], rows[:, 1:]
     gradient = np.maximum(left, right) - np.minimum(left, right)
     sharpness = int(gradient.sum(dtype=np.uint64)) / max(1, gradient.size)
-    return Candidate(index, pts, seconds, frame, sharpness, bool(plain))
+    return Candidate(index, pts, seconds, frame, sharpness, plain)
 
 
 def _parts(candidates: list[Candidate], start: int, end: int, parts: int) -> list[list[Candidate]]:

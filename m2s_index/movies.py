@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -178,7 +178,7 @@ def _movie_row(film: Film) -> MovieRow:
 
 
 def _shot_values(movie_id: int, film: Film, shot: Shot) -> dict[str, Any]:
-    return {**asdict(shot), "movie_id": movie_id, "keyframe_pts": json.dumps(film.keyframe_pts[shot.index])}
+    return {**vars(shot), "movie_id": movie_id, "keyframe_pts": json.dumps(film.keyframe_pts[shot.index])}
 
 
 def _scene_values(movie_id: int, film: Film, index: int) -> dict[str, Any]:

@@ -151,7 +151,11 @@ class LabelRow(Base):
     """
 
     __tablename__ = "labels"
-    __table_args__ = (Index("ix_labels_value", "vocabulary", "value"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        # Holds all that a filter by label asks of a row.
+        Index("ix_labels_value", "vocabulary", "value", "movie_id", "start_seconds", "end_seconds"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     movie_id: Mapped[int] = mapped_column(ForeignKey("movies.id", ondelete="CASCADE"), index=True)

@@ -1,7 +1,7 @@
 """Shots: the detector interface, the registry of detectors, and shots made from their boundaries.
 
-How each detector finds its boundaries lives in the ``detectors_*`` modules and in ``transnet``; which
-frames it is given, and how they are decoded, in ``video``.
+How each detector finds its boundaries lives in ``m2s_index.detectors``; which frames it is given, and how
+they are decoded, in ``extract`` and ``video``.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def _factory(module: str, attribute: str) -> DetectorFactory:
 
 
 DETECTORS: dict[str, DetectorFactory] = {
-    "adaptive": _factory("m2s_index.detectors_adaptive", "AdaptiveDetector"),
-    "transnetv2": _factory("m2s_index.transnet", "TransNetDetector"),
-    "keyframes": _factory("m2s_index.detectors_keyframes", "KeyframesDetector"),
+    "adaptive": _factory("m2s_index.detectors.adaptive", "AdaptiveDetector"),
+    "transnetv2": _factory("m2s_index.detectors.transnet", "TransNetDetector"),
+    "keyframes": _factory("m2s_index.detectors.keyframes", "KeyframesDetector"),
 }
 
 

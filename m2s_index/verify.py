@@ -200,7 +200,7 @@ def _bad_matrices(session: Session) -> dict[tuple[int, int], str]:
     bad, alone = {}, set[tuple[int, int]]()
     for model, expected in counts.items():
         query = select(model, MovieRow.name).join(MovieRow, MovieRow.id == model.movie_id)
-        found_rows: Iterable[tuple[Any, str]] = session.execute(query.execution_options(yield_per=16)).tuples()
+        found_rows: Iterable[Any] = session.execute(query.execution_options(yield_per=16))
         for row, name in found_rows:
             encoder = encoders[row.encoder_id]
             sound = row.rows == expected.get(row.movie_id, 0) and row.columns == encoder.identity.dimension
@@ -231,12 +231,12 @@ def _sound(row: FeatureRow | EmbeddingRow, encoder: StoredEncoder) -> bool:
 
 def _count(session: Session, column: object) -> dict[int, int]:
     rows = session.execute(select(column, func.count()).group_by(column))  # type: ignore[call-overload]
-    return dict(rows.tuples().all())
+    return {int(row[0]): int(row[1]) for row in rows}
 
 
 def _first_scene_ids(session: Session) -> dict[int, int]:
     rows = session.execute(select(SceneRow.movie_id, SceneRow.id).where(SceneRow.index == 0))
-    return dict(rows.tuples().all())
+    return {int(row[0]): int(row[1]) for row in rows}
 
 
 def _keyframes(catalog: Catalog, session: Session) -> Iterator[Problem]:

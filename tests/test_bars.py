@@ -17,7 +17,7 @@ from m2s_index.extract import FilmRead, extract
 from m2s_index.types import BuildOptions, Crop, Image
 
 SIZE = (320, 180)
-LENGTHS = (30, 30, 40, 30, 40, 30)
+LENGTHS = (16, 16, 20, 16, 20, 16)
 
 
 def film(size: tuple[int, int] = SIZE) -> tuple[Image, ...]:
@@ -136,7 +136,7 @@ def test_bars_in_part_of_the_film_are_left(share: float, tmp_path: Path) -> None
 
 def test_black_frames_say_nothing_of_bars(tmp_path: Path) -> None:
     """A black leader and fades do not make bars, nor hide them."""
-    black = [np.zeros_like(film()[0])] * 60
+    black = [np.zeros_like(film()[0])] * 40
     plain = write_film(tmp_path / "plain.mp4", [*black, *film(), *black])
     assert crop_of(plain) is None
     letter = write_film(tmp_path / "letter.mp4", [*black, *(boxed(f, 24, 24, 0, 0) for f in film())])
@@ -150,7 +150,7 @@ def test_subtitles_in_a_bar_do_not_hide_it(tmp_path: Path) -> None:
 
     def subtitled(frame: Image, number: int) -> Image:
         picture = Picture.fromarray(boxed(frame, 26, 26, 0, 0))
-        if number // 24 % 3:
+        if number // 20 % 3:
             ImageDraw.Draw(picture).text((110, 162), "What is said just now", fill=(255, 255, 255))
         return np.asarray(picture)
 

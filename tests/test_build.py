@@ -193,6 +193,7 @@ def test_options_are_remembered(own_films, tmp_path, m2s):
     assert counts(build(m2s, own_films, "--catalog", folder)) == {"unchanged": 4}
 
 
+@pytest.mark.slow
 def test_whole_file_scenes(films, tmp_path, m2s):
     """With whole-file scenes each film is one scene, from its first shot to its last."""
     done = build(m2s, films, "--catalog", tmp_path / "c", "--scenes", "whole-file")
@@ -205,6 +206,7 @@ def test_whole_file_scenes(films, tmp_path, m2s):
     }
 
 
+@pytest.mark.slow
 def test_more_frames_of_a_shot(films, tmp_path, m2s):
     """Several frames of each shot are kept where they are asked for, and are what is embedded."""
     build(m2s, films / "Short.mp4", "--catalog", tmp_path / "c", "--frames-per-shot", "3")
@@ -220,6 +222,7 @@ def test_film_does_not_depend_on_its_neighbours(built_catalog, films, tmp_path, 
     assert contents(folder)["Gamma (1992).mp4"] == contents(built_catalog)["Gamma (1992).mp4"]
 
 
+@pytest.mark.slow
 def test_number_of_workers_changes_nothing(built_catalog, films, tmp_path, m2s):
     """One decoder or several: the same catalogue."""
     build(m2s, films, "--catalog", tmp_path / "c")
@@ -289,6 +292,7 @@ def test_second_encoder_from_key_frames(own_films, built_catalog, tmp_path, m2s)
         assert len(ran.json()["hits"]) == 4
 
 
+@pytest.mark.slow
 def test_second_encoder_and_new_films_in_one_build(own_films, tmp_path, m2s):
     """A build with a path and another encoder reads what is new, and embeds what is known."""
     folder = tmp_path / "catalog"

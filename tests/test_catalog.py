@@ -7,7 +7,6 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from catalog_contents import sql
 from catalog_factory import add, make_encoder, unit_rows
 from sqlalchemy import func, select, text
+from unprivileged import run_unprivileged
 
 from m2s_index import db
 from m2s_index.catalog import Catalog, get_setting, save_options, saved_options, set_setting
@@ -226,30 +226,19 @@ def test_read_only_media_cannot_be_written(read_only_catalog, films, tmp_path, m
         assert str(read_only_catalog) in ran.stderr
 
 
-def unprivileged(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run Python as someone to whom permissions apply: root, if we are that, without its powers over files."""
-    command = [sys.executable, *map(str, arguments)]
-    if os.geteuid() == 0:
-        if not shutil.which("setpriv"):
-            pytest.skip("no setpriv here, and root may write everywhere")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_reader_who_may_not_write(catalog_folder):
     """Someone else's catalogue can be queried by who may only read it; also while its owner has it open,
     and then with what the owner wrote last, which is in the log alone.
     """
-    run = "from m2s_index.cli.main import main; main()"
-    query = ("-c", run, "query", "--scene", "Short#0", "--csv", "--catalog", catalog_folder)
+    query = ("query", "--scene", "Short#0", "--csv", "--catalog", catalog_folder)
     database = catalog_folder / "catalog.sqlite"
     with closing(sqlite3.connect(database, isolation_level=None)) as owner:
         owner.execute("PRAGMA wal_autocheckpoint = 0")
         owner.execute("UPDATE movies SET title = 'Newest' WHERE name LIKE 'Gamma%'")
         for path in (*catalog_folder.rglob("*"), catalog_folder):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        beside = unprivileged(*query)
-    alone = unprivileged(*query)
+        beside = run_unprivileged(*query)
+    alone = run_unprivileged(*query)
     for path in (catalog_folder, *catalog_folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     assert beside.returncode == 0, beside.stderr

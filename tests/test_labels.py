@@ -57,7 +57,7 @@ def test_the_same_table_again(catalog_folder, table, m2s):
 def test_tables_as_programs_write_them(catalog_folder, table, m2s):
     """A byte-order mark, CRLF, quotes, columns in any order and case, further columns, and blanks."""
     path = table(
-        '\ufeffSplit, Value ,note,VOCABULARY,movie\r\n'
+        "\ufeffSplit, Value ,note,VOCABULARY,movie\r\n"
         'train," office\n(large)",x,place, "Short" \r\n'
         "\r\n"
         "val,café,,place,folder/Short.mkv\r\n"
@@ -105,7 +105,13 @@ def test_tables_that_make_no_sense(catalog_folder, table, m2s, text, words):
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_table_that_is_not_utf8(catalog_folder, table, m2s, encoding):
     """Text of another encoding is refused with that as the reason."""
-    ran = m2s("labels", "import", table("movie,vocabulary,value\nShort,place,café\n", encoding), "--catalog", catalog_folder)
+    ran = m2s(
+        "labels",
+        "import",
+        table("movie,vocabulary,value\nShort,place,café\n", encoding),
+        "--catalog",
+        catalog_folder,
+    )
     assert ran.status == 2
     assert "not a CSV table in UTF-8" in ran.stderr
 

@@ -18,14 +18,21 @@ ENCODER = make_encoder(dimension=4)
 
 @pytest.fixture
 def apply(tmp_path):
-    """Apply a table to a catalogue of the given paths; returns (title, year, genres) by path, and who is unknown."""
+    """Apply a table to a catalogue of some paths; returns (title, year, genres) by path, and who is unknown."""
 
     def run(text, *paths):
         (tmp_path / "movies.csv").write_bytes(text.encode())
         table = read_metadata(tmp_path / "movies.csv")
         with Catalog.open(tmp_path / "catalog", create=True) as catalog:
             for path in paths:
-                add(catalog, path, unit_rows(np.random.default_rng(0), 1, 4), encoder=ENCODER, title="old", year=1900)
+                add(
+                    catalog,
+                    path,
+                    unit_rows(np.random.default_rng(0), 1, 4),
+                    encoder=ENCODER,
+                    title="old",
+                    year=1900,
+                )
             with catalog.write() as session:
                 unknown = apply_metadata(session, table)
             with catalog.read() as session:
@@ -52,7 +59,8 @@ def test_what_a_table_says_and_what_it_leaves(apply):
 def test_byte_order_mark_crlf_quotes_and_order(apply):
     """A table as a spreadsheet exports it."""
     found, unknown = apply(
-        '\ufeffYear,"Title",Genres,MOVIE\r\n1999,"He said ""go"", twice","Drama|Sci-Fi","a, b.mp4"\r\n', "/f/a, b.mp4"
+        '\ufeffYear,"Title",Genres,MOVIE\r\n1999,"He said ""go"", twice","Drama|Sci-Fi","a, b.mp4"\r\n',
+        "/f/a, b.mp4",
     )
     assert unknown == []
     assert found["/f/a, b.mp4"] == ('He said "go", twice', 1999, ("Drama", "Sci-Fi"))
@@ -60,7 +68,14 @@ def test_byte_order_mark_crlf_quotes_and_order(apply):
 
 @pytest.mark.parametrize(
     "name",
-    ["Mr. Nobody", "Mr. Nobody.mp4", "MR. NOBODY", "Mr. Nobody.MKV", "films/Mr. Nobody.mp4", "/elsewhere/Mr. Nobody"],
+    [
+        "Mr. Nobody",
+        "Mr. Nobody.mp4",
+        "MR. NOBODY",
+        "Mr. Nobody.MKV",
+        "films/Mr. Nobody.mp4",
+        "/elsewhere/Mr. Nobody",
+    ],
 )
 def test_names_with_a_dot(apply, name):
     """A name is the file's with or without an ending of video; a dot in it is no ending."""
@@ -125,4 +140,7 @@ def test_build_with_metadata(catalog_folder, films, tmp_path, m2s):
     for options in (("--year", "1970:1979"), ("--genre", "drama")):
         (hit,) = m2s(*query, *options).json()["hits"]
         assert (hit["movie"], hit["title"], hit["year"]) == ("Short", "A Short One", 1971)
-    assert m2s("query", "--scene", "A Short#0", "--json", "--catalog", catalog_folder).json()["query"]["movie"] == "Short"
+    assert (
+        m2s("query", "--scene", "A Short#0", "--json", "--catalog", catalog_folder).json()["query"]["movie"]
+        == "Short"
+    )

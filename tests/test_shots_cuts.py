@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2s_index.detectors_cuts import (
+from m2s_index.detectors.cuts import (
     MOVING,
     NEIGHBOURS,
     NOISE_VARIANCE,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_shots_cuts import OTHER, RATE, STILL, found_in, texture
 
-from m2s_index.detectors_gradual import (
+from m2s_index.detectors.gradual import (
     MAX_SURPRISE,
     dissolve_strength,
     fade_in_end,

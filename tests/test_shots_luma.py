@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from m2s_index.detectors_luma import LumaSampler
+from m2s_index.detectors.luma import LumaSampler
 
 
 def gradient(width, height):

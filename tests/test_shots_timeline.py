@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2s_index.detectors_timeline import Timeline
+from m2s_index.detectors.timeline import Timeline
 from m2s_index.shots import Boundary
 
 RATE = 24

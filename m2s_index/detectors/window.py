@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.detectors_cuts import Changes, frame_changes
-from m2s_index.detectors_gradual import Moments, contrast, moments, thumbnails
-from m2s_index.detectors_luma import LumaSampler, Samples
+from m2s_index.detectors.cuts import Changes, frame_changes
+from m2s_index.detectors.gradual import Moments, contrast, moments, thumbnails
+from m2s_index.detectors.luma import LumaSampler, Samples
 
 if TYPE_CHECKING:
     import av

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.detectors_gradual import FLAT_CONTRAST, Floats, fade_in_end, fade_out_start
-from m2s_index.detectors_window import FrameWindow
+from m2s_index.detectors.gradual import FLAT_CONTRAST, Floats, fade_in_end, fade_out_start
+from m2s_index.detectors.window import FrameWindow
 
 RETURN_DISTANCE = 0.5
 """1 − correlation of pictures before and after below which a flat picture with an abrupt side was an

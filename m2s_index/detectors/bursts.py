@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from m2s_index.detectors_fades import distance
-from m2s_index.detectors_gradual import Floats
+from m2s_index.detectors.fades import distance
+from m2s_index.detectors.gradual import Floats
 
 BRIGHTER = 30.0
 """Grey levels by which the light exceeds the picture before it, and the one after it."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2s_index.detectors_bursts import BRIGHTER
-from m2s_index.detectors_fades import distance
-from m2s_index.detectors_gradual import (
+from m2s_index.detectors.bursts import BRIGHTER
+from m2s_index.detectors.fades import distance
+from m2s_index.detectors.gradual import (
     FLAT_CONTRAST,
     Floats,
     Moments,
@@ -16,9 +16,9 @@ from m2s_index.detectors_gradual import (
     lag_products,
     mixture_extent,
 )
-from m2s_index.detectors_window import FrameWindow
+from m2s_index.detectors.window import FrameWindow
 
-HALVES_SECONDS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.25)
+HALVES_SECONDS = (0.125, 0.167, 0.25, 0.333, 0.5, 0.667, 0.833, 1.0, 1.25)
 APART_SECONDS = 0.5
 RETURN_SECONDS = 1.0
 MIN_STRENGTH = 0.35

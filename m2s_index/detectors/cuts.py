@@ -4,7 +4,7 @@ A cut must stand out in three ways: from the change between frames nearby (so th
 cameras are not cuts), in structure and not in brightness alone (so that explosions and lamps are not),
 and all over the picture (so that an object that rushes in is not). Pictures that come back within the
 shortest shot (flashes, strobes) are no cut at all. Pure functions; streaming lives in
-``detectors_adaptive``.
+``detectors.adaptive``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.detectors_luma import TILES, Samples
+from m2s_index.detectors.luma import TILES, Samples
 
 Floats = NDArray[np.float32]
 

@@ -1,16 +1,16 @@
-"""Luma samples: a few thousand brightness values of each decoded frame, without a scaler.
+"""Luma samples: the same few thousand brightness values of each decoded frame.
 
-A decoder's luma plane is already there; a strided view of it costs microseconds where a scaler costs as
-much as decoding. Which frames are compared, and how, lives in the other ``detectors_*`` modules.
+Which frames are compared, and how, lives in the other modules of this package.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from m2s_index.luma import LumaLayout, luma_layout, luma_view
 
 if TYPE_CHECKING:
     import av
@@ -21,12 +21,6 @@ TARGET_SAMPLES = 2500
 """About as many samples a frame, whatever its size, so that thresholds mean the same for all films."""
 TILES = 4
 """Sides of the sample grid are multiples of this, so that it divides into TILES × TILES equal tiles."""
-
-# Formats whose first plane is luma, one value a pixel. Group 1: bits beyond 8; group 2: Microsoft's P01x,
-# which keep the picture in the high bits.
-_LUMA_FIRST = re.compile(
-    r"(?:yuvj?4\d\dp|yuva4\d\dp|gray|nv12|nv16|nv21|nv24)(9|1[0246])?(?:le)?$|p[024](1[026])le$"
-)
 
 
 class LumaSampler:
@@ -41,8 +35,7 @@ class LumaSampler:
         self._key: tuple[str, int, int] | None = None
         self._shape = (0, 0)
         self._stride = 1
-        self._shift = 0
-        self._bytes = 0
+        self._layout: LumaLayout | None = None
         self._scaler: Any = None
 
     def shape(self, frame: av.VideoFrame) -> tuple[int, int]:
@@ -55,17 +48,15 @@ class LumaSampler:
         """Write the frame's samples into ``out``, uint8 [height, width]."""
         if self._key is None:
             self._settle(frame)
-        if self._bytes == 0 or (frame.format.name, frame.width, frame.height) != self._key:
+        if self._layout is None or (frame.format.name, frame.width, frame.height) != self._key:
             out[...] = self._scaled(frame)
             return
-        plane: Any = frame.planes[0]
-        pixels: NDArray[Any] = np.frombuffer(plane, np.uint8 if self._bytes == 1 else np.uint16)
-        rows = pixels.reshape(-1, plane.line_size // self._bytes)
+        rows = luma_view(frame, self._layout)
         stride, (height, width) = self._stride, self._shape
         # From the middle of each stride × stride square, so that the grid has no bias to a corner.
         first = stride // 2
         view = rows[first : first + height * stride : stride, first : first + width * stride : stride]
-        out[...] = view if self._bytes == 1 else (view >> self._shift)
+        out[...] = view >> self._layout.shift if self._layout.shift else view
 
     def _settle(self, frame: av.VideoFrame) -> None:
         width, height = frame.width, frame.height
@@ -75,12 +66,8 @@ class LumaSampler:
         count = [max(1, (side - self._stride // 2 + self._stride - 1) // self._stride) for side in (height, width)]
         rows, columns = (max(TILES, side // TILES * TILES) for side in count)
         self._shape = (rows, columns)
-        match = _LUMA_FIRST.match(frame.format.name)
-        if match is None or rows > count[0] or columns > count[1]:
-            return
-        planar, packed = match.groups()
-        self._bytes = 2 if planar or packed else 1
-        self._shift = 8 if packed else int(planar or 8) - 8
+        if rows <= count[0] and columns <= count[1]:
+            self._layout = luma_layout(frame.format.name)
 
     def _scaled(self, frame: av.VideoFrame) -> Samples:
         if self._scaler is None:
