@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ __all__ = ["clock", "print_csv", "print_json", "print_table", "say", "shown", "s
 
 def say(message: str) -> None:
     """A line for the person: to standard error."""
-    click.echo(message, err=True)
+    click.echo(_printable(message), err=True)
 
 
 def print_json(value: Any) -> None:
@@ -34,33 +35,42 @@ def print_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table for reading. Columns of numbers are set flush right; nothing is cut off in a pipe."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table for reading. Columns of numbers are set flush right; nothing is cut off.
 
+    Our own few lines: loading a library for tables takes a query longer than its search.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(header):
-        values = [row[number] for row in cells]
-        right = bool(values) and all(value[:1].isdigit() or value[:1] == "-" for value in values)
-        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(value) for value in row))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    if title:
-        console.print(Text(title), soft_wrap=True)
-    console.print(table)
+    columns = list(zip(*cells, strict=True)) if cells else [()] * len(header)
+    widths = [max(map(_width, (name, *column))) for name, column in zip(header, columns, strict=True)]
+    numbers = [bool(column) and all(_is_number(value) for value in column) for column in columns]
+    lines = [title] if title else []
+    for row in (header, ["─" * width for width in widths], *cells):
+        padded = (
+            " " * (width - _width(value)) + value if flush_right else value + " " * (width - _width(value))
+            for value, width, flush_right in zip(row, widths, numbers, strict=True)
+        )
+        lines.append("  ".join(padded).rstrip())
+    click.echo("\n".join(lines))
+
+
+def _is_number(value: str) -> bool:
+    return not value or value[0].isdigit() or value[0] == "-"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes: wide characters two, combining ones none."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    # A file name may hold control characters; a terminal must not act on them.
+    return _printable(f"{value:.3f}" if isinstance(value, float) else str(value))
+
+
+def _printable(text: str) -> str:
+    """A text whose control characters a terminal cannot act on: a file name may hold any."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,9 @@ def query(
     REF is a scene's id, MOVIE#7 (the scene whose index is 7; the first is #0) or MOVIE@1:02:03 (the scene
     playing then). MOVIE is a file name or the start of a title. The scene itself is never a hit.
     """
-    # One query's matrices are small: starting BLAS threads would take longer than they save.
+    # This process is short-lived, and most of its time goes into loading modules: it need not collect
+    # garbage meanwhile, nor start BLAS threads for one query's small matrices.
+    gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from m2s_index.catalog import Catalog
     from m2s_index.filters import SceneFilter, parse_label, parse_years

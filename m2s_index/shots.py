@@ -6,13 +6,13 @@ they are decoded, in ``extract`` and ``video``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from m2s_index.errors import UsageError
-from m2s_index.types import Shot, Transition
+from m2s_index.types import Transition
 
 if TYPE_CHECKING:
     import av
@@ -101,43 +101,3 @@ def make_detector(name: str, *, min_shot_seconds: float = MIN_SHOT_SECONDS) -> S
     if not 0 <= min_shot_seconds < float("inf"):
         raise UsageError(f"the shortest shot must be 0 seconds or longer, not {min_shot_seconds}")
     return DETECTORS[name](min_shot_seconds=min_shot_seconds)
-
-
-def assemble_shots(boundaries: Iterable[Boundary], frame_pts: Sequence[int], end_pts: int) -> list[Shot]:
-    """Contiguous shots from boundaries.
-
-    Args:
-        boundaries: in order of ``frame``, each within the film and after its first frame.
-        frame_pts: the time stamp of every frame in presentation order, in units of the time base.
-        end_pts: where the last frame ends.
-
-    Returns:
-        One shot more than there are boundaries, the first with transition ``start``; none if the film
-        has no frames.
-
-    Raises:
-        ValueError: boundaries out of order or outside the film.
-    """
-    if not len(frame_pts):
-        return []
-    openings = [Boundary(0, "start"), *boundaries]
-    ends = [boundary.frame for boundary in openings[1:]] + [len(frame_pts)]
-    shots = []
-    for index, (opening, end_frame) in enumerate(zip(openings, ends, strict=True)):
-        if end_frame <= opening.frame or end_frame > len(frame_pts):
-            raise ValueError(
-                f"shot {index} would run from frame {opening.frame} to {end_frame} of {len(frame_pts)}"
-            )
-        shots.append(
-            Shot(
-                index=index,
-                start_frame=opening.frame,
-                end_frame=end_frame,
-                start_pts=int(frame_pts[opening.frame]),
-                end_pts=int(end_pts if end_frame == len(frame_pts) else frame_pts[end_frame]),
-                transition=opening.transition,
-                transition_start_frame=opening.transition_start_frame,
-                transition_end_frame=opening.transition_end_frame,
-            )
-        )
-    return shots
