@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,7 +15,15 @@ import click
 
 from m2s_index.names import display_path as shown
 
-__all__ = ["clock", "print_csv", "print_json", "print_table", "say", "shown", "size"]
+__all__ = ["clock", "hurry", "print_csv", "print_json", "print_table", "say", "shown", "size"]
+
+
+def hurry() -> None:
+    """For commands that answer at once: most of their time goes into loading modules. They need not collect
+    garbage meanwhile, nor start threads for matrices as small as theirs.
+    """
+    gc.disable()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def say(message: str) -> None:

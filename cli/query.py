@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from m2s_index.cli.options import catalog_option, format_options
-from m2s_index.cli.output import clock, print_csv, print_json, print_table, say
+from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_table, say
 
 if TYPE_CHECKING:
     from m2s_index.types import Scene, SearchHit
@@ -47,10 +45,7 @@ def query(
     REF is a scene's id, MOVIE#7 (the scene whose index is 7; the first is #0) or MOVIE@1:02:03 (the scene
     playing then). MOVIE is a file name or the start of a title. The scene itself is never a hit.
     """
-    # This process is short-lived, and most of its time goes into loading modules: it need not collect
-    # garbage meanwhile, nor start BLAS threads for one query's small matrices.
-    gc.disable()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    hurry()
     from m2s_index.catalog import Catalog
     from m2s_index.filters import SceneFilter, parse_label, parse_years
     from m2s_index.search import Searcher

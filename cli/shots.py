@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from m2s_index.cli.options import format_options
-from m2s_index.cli.output import clock, print_csv, print_json, print_table
+from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
     from m2s_index.shots import ShotDetector
@@ -38,6 +38,7 @@ def shots(file: Path, detector: str, min_shot_seconds: float, shots_from: Path |
 
     Frames count from 0; end frames are exclusive; seconds count from the first frame.
     """
+    hurry()
     from m2s_index.cut_lists import write_timeline
     from m2s_index.extract import find_shots
     from m2s_index.names import display_name

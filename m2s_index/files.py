@@ -81,7 +81,7 @@ def _key(status: os.stat_result) -> tuple[int, int]:
 
 
 def _why_not(path: Path, exc: OSError) -> str:
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises where a name is too long
         return f"{path}: a link that leads nowhere ({exc.strerror}); mend or remove it"
     if isinstance(exc, FileNotFoundError):
         return f"{path}: there is no such file or folder; check its name"

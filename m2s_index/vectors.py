@@ -30,6 +30,9 @@ EXACT_UNDER_GRAPH_BYTES = 700_000_000
 GATHER_VECTORS = 1_000
 """Up to here the selected rows are copied together and multiplied, which beats asking FAISS."""
 
+COPIED_BYTES = 1 << 22
+"""An index file goes through Python in pieces of this size."""
+
 
 @cache
 def faiss_module() -> Any:
@@ -138,8 +141,10 @@ class VectorIndex:
 
     def save(self, path: Path) -> None:
         """Write it with FAISS. Nothing is synced."""
-        with _wrapped(f"writing the index file {path}"):
-            faiss_module().write_index(self.faiss_index, str(path))
+        faiss = faiss_module()
+        # Through our own file: FAISS opens no folder whose name is not UTF-8.
+        with _wrapped(f"writing the index file {path}"), path.open("wb") as file:
+            faiss.write_index(self.faiss_index, faiss.PyCallbackIOWriter(file.write, COPIED_BYTES))
 
     def _flat(self) -> Any:
         """FAISS's index that compares with every vector: itself, or what a graph keeps its vectors in."""
@@ -251,8 +256,8 @@ def load_index(path: Path, kind: Kind, metric: Metric, ids: Int64Array) -> Vecto
         IndexFileError: FAISS cannot read it, or it holds something else.
     """
     faiss = faiss_module()
-    with _wrapped(f"reading the index file {path}"):
-        index = faiss.read_index(str(path))
+    with _wrapped(f"reading the index file {path}"), path.open("rb") as file:
+        index = faiss.read_index(faiss.PyCallbackIOReader(file.read, COPIED_BYTES))
     outer = {
         "exact": faiss.IndexIDMap,
         "graph": faiss.IndexIDMap,
@@ -346,5 +351,5 @@ class _wrapped:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (RuntimeError, AssertionError, MemoryError)):
+        if isinstance(error, (RuntimeError, AssertionError, MemoryError, OSError)):
             raise IndexFileError(f"{self.what} failed: {first_line(error)}") from error
