@@ -1,12 +1,12 @@
 # make demo   a small catalogue of rendered films, indexed and searched, from nothing
 # make test   the whole test suite, from nothing
 # make check  style, types and structure
-# make bench  the figures in docs/benchmarks.md (FILMS=folder of films)
+# make bench  the figures in docs/benchmarks.md (DATA=folder with video/ and place/)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FILMS ?= ../shared/data/video
+DATA ?= ../shared/data
 STAMP := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 
@@ -41,9 +41,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/build.py $(FILMS)
-	$(BIN)/python benchmarks/shots.py $(FILMS)
-	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/build.py $(DATA)/video
+	$(BIN)/python benchmarks/shots.py --data $(DATA)
+	$(BIN)/python benchmarks/search.py --scenes 1000000 --kinds exact compressed
+	$(BIN)/python benchmarks/descriptor.py $(DATA)/place/scene15_small
 
 clean:
 	rm -rf build dist m2s-demo *.egg-info

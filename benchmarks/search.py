@@ -12,8 +12,6 @@ lengths, the rows of a label) is not in "query"; "cold" is the first query by a 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,6 +22,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from machine import machine
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
@@ -217,16 +216,6 @@ def report(catalog: Catalog, kind: str, k: int, runs: int) -> Iterator[str]:
             )
 
 
-def machine() -> str:
-    """The processor and how many cores this process may use."""
-    name = platform.processor()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-            break
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, faiss {faiss.__version__}, numpy {np.__version__}"
-
-
 def main() -> None:
     """Run it as the module's docstring says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -237,7 +226,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="of each search")
     parser.add_argument("--folder", type=Path, help="where the catalogue is made and kept")
     options = parser.parse_args()
-    print(machine(), flush=True)
+    print(f"{machine()}, faiss {faiss.__version__}, numpy {np.__version__}", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "catalog"
         with make_catalog(folder, options.scenes, options.dimension) as catalog:

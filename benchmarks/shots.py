@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from machine import machine
 
 from m2s_index.shots import Boundary, make_detector
 
@@ -269,6 +270,7 @@ def main() -> None:
     if options.detect:
         decode(Path(options.detect[1]), options.detect[0])
         return
+    print(machine())
     print(__doc__.split("\n\n")[2])
     chosen = detectors()
     if options.detectors:

@@ -129,3 +129,12 @@ def identify(path: Path) -> FileIdentity:
     except OSError as exc:
         raise VideoError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
     return FileIdentity(full_path(path), status.st_size, status.st_mtime_ns, digest.hexdigest())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

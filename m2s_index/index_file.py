@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import IndexFileError, UsageError
+from m2s_index.files import sync_folder
 from m2s_index.index_kinds import KINDS, Kind, available_memory_bytes, choose_kind
 from m2s_index.matrices import StoredEncoder, iter_embeddings
 from m2s_index.scene_columns import read_columns
@@ -272,7 +273,7 @@ def _put_in_place(
             generation = old.generation + 1 if old else 1
             final = folder / f"{encoder.encoder_id}-{generation}.faiss"
             temporary.replace(final)
-            _sync_folder(folder)
+            sync_folder(folder)
             row = IndexFileRow(
                 encoder_id=encoder.encoder_id, generation=generation, file=final.name, kind=index.kind,
                 reason=reason, size_bytes=size, sha256=sha256, vectors=len(index), columns=index.dimension,
@@ -311,11 +312,3 @@ def _as_file(row: IndexFileRow) -> IndexFile:
         row.id, row.encoder_id, row.generation, row.file, kind, row.reason, row.size_bytes, row.sha256,
         row.vectors, row.columns, row.created_at,
     )  # fmt: skip
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

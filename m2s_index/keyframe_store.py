@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 
 from m2s_index.errors import CatalogError, KeyFrameError, UsageError
+from m2s_index.files import sync_folder
 from m2s_index.types import Crop, Image
 
 JPEG_QUALITY = 88
@@ -163,12 +164,3 @@ class KeyFrameReader:
                 f"the key frames of shot {shot} are not in {self._zip.filename}; run 'm2s index repair'"
             )
         return found
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
