@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -41,6 +42,7 @@ def _run(*arguments: str | Path, **environment: str) -> Ran:
     from m2s_index.cli.main import main
 
     result = CliRunner().invoke(main, [str(a) for a in arguments], env=environment, catch_exceptions=False)
+    gc.enable()  # commands that answer at once switch it off, for the rest of a process that is not theirs here
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 

@@ -1,0 +1,192 @@
+"""Cut lists: shots to and from other tools."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from film_factory import Look, pictures, write_film
+
+from m2s_index.cut_lists import find_list, list_name, read_cut_list, write_timeline
+from m2s_index.errors import UsageError
+from m2s_index.types import Shot, VideoInfo
+
+FILM = Fraction(24000, 1001)
+NTSC = Fraction(30000, 1001)
+LENGTHS = (20, 31, 25)
+
+
+def info(rate: Fraction, frames: int | None = None) -> VideoInfo:
+    """A stream of that rate whose time base is one frame."""
+    return VideoInfo("mp4", "h264", 160, 90, Fraction(1), 0, 1 / rate, rate, 0, frames, frames, 0)
+
+
+def shots_of(*edges: int) -> list[Shot]:
+    """Shots between these frames, in units of a frame."""
+    return [
+        Shot(i, start, end, start, end, "cut" if i else "start") for i, (start, end) in enumerate(pairwise(edges))
+    ]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """A film of three shots at 23.976 frames a second."""
+    return write_film(tmp_path / "small.mp4", pictures(LENGTHS), Look(rate=FILM))
+
+
+@pytest.mark.parametrize("rate", [FILM, NTSC, Fraction(24), Fraction(25), Fraction(60000, 1001)])
+@pytest.mark.parametrize("kind", ["edl", "otio"])
+def test_a_time_line_gives_back_every_cut_to_the_frame(tmp_path, rate, kind):
+    """Over two hours, across every minute at which drop-frame timecode skips numbers."""
+    edges = [0, *(frame + step for frame in range(1790, 215_000, 1798) for step in (0, 7)), 215_784]
+    path = tmp_path / f"long.{kind}"
+    path.write_text(write_timeline(shots_of(*edges), "long", tmp_path / "long.mp4", info(rate), kind))
+    cut_list = read_cut_list(path, info(rate, 215_784))
+    assert list(cut_list.starts) == edges[:-1]
+    assert cut_list.end == edges[-1]
+
+
+def test_drop_frame_timecode_is_that_of_the_standard(tmp_path):
+    """Frame 1800 of 29.97 is 00:01:00;02, frame 17982 is 00:10:00;00 (SMPTE 12M)."""
+    text = write_timeline(shots_of(0, 1800, 17982, 18000), "x", tmp_path / "x.mp4", info(NTSC), "edl")
+    assert "FCM: DROP FRAME" in text
+    assert "00:00:00;00 00:01:00;02" in text
+    assert "00:01:00;02 00:10:00;00" in text
+    plain = write_timeline(shots_of(0, 1800), "x", tmp_path / "x.mp4", info(Fraction(24)), "edl")
+    assert "FCM: NON-DROP FRAME" in plain
+
+
+@pytest.mark.parametrize("kind", ["csv", "edl", "otio"])
+def test_shots_that_go_out_come_back_the_same(m2s, film, tmp_path, kind):
+    out = m2s("shots", film, "--format", kind)
+    assert out.status == 0, out.stderr
+    (tmp_path / f"list.{kind}").write_text(out.stdout)
+    again = m2s("shots", film, "--shots-from", tmp_path / f"list.{kind}", "--json")
+    found = json.loads(again.stdout)
+    assert [s["start_frame"] for s in found["shots"]] == [0, 20, 51]
+    assert found["shots"][-1]["end_frame"] == sum(LENGTHS)
+    assert found["detector"].startswith("list:")
+
+
+def test_pyscenedetects_own_list_is_read_as_it_means_it(tmp_path):
+    """Its frames count from 1 and its end frames are the last ones."""
+    scenedetect = pytest.importorskip("scenedetect")
+    from scenedetect.output import write_scene_list
+
+    film = write_film(tmp_path / "film.mp4", pictures((30, 40, 36)), Look(rate=FILM))
+    scenes = scenedetect.detect(str(film), scenedetect.ContentDetector(min_scene_len=10))
+    assert len(scenes) == 3
+    with (tmp_path / "film-Scenes.csv").open("w", newline="") as file:
+        write_scene_list(file, scenes)
+    path = find_list(tmp_path, film)
+    assert path is not None
+    assert path.name == "film-Scenes.csv"
+    cut_list = read_cut_list(path, info(FILM, 106))
+    assert list(cut_list.starts) == [0, 30, 70]
+    assert cut_list.end == 106
+
+
+def test_a_build_takes_shots_from_a_folder_of_lists_and_keeps_to_them(m2s, film, tmp_path):
+    films, lists, catalog = tmp_path / "films", tmp_path / "lists", tmp_path / "catalog"
+    films.mkdir()
+    lists.mkdir()
+    shutil.copy(film, films / "small.mp4")
+    (lists / "small.edl").write_text(write_timeline(shots_of(0, 33, 60, 76), "small", film, info(FILM), "edl"))
+    built = m2s("index", "build", films, "--catalog", catalog, "--shots-from", lists, "--json")
+    assert json.loads(built.stdout)["shots"] == 3, built.stderr
+    from m2s_index.catalog import Catalog
+    from m2s_index.movies import list_movies, list_shots
+
+    with Catalog.open(catalog) as opened, opened.read() as session:
+        (movie,) = list_movies(session)
+        assert [shot.start_frame for shot in list_shots(session, movie.movie_id)] == [0, 33, 60]
+    again = json.loads(m2s("index", "build", films, "--catalog", catalog, "--json").stdout)
+    assert again["movies"]["unchanged"] == 1
+    (lists / "small.edl").write_text(write_timeline(shots_of(0, 40, 76), "small", film, info(FILM), "edl"))
+    changed = m2s("index", "build", films, "--catalog", catalog, "--shots-from", lists, "--json")
+    assert json.loads(changed.stdout)["shots"] == 2
+
+
+def own_csv(*rows: tuple[int, int]) -> str:
+    """A list as ``m2s shots --csv`` writes it, the seconds at 23.976."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["index", "start_frame", "end_frame", "start_seconds", "end_seconds", "transition"])
+    for index, (start, end) in enumerate(rows):
+        writer.writerow([index, start, end, float(start / FILM), float(end / FILM), "cut"])
+    return out.getvalue()
+
+
+BAD_LISTS = {
+    "beyond.csv": (own_csv((0, 50), (50, 900)), "another film"),
+    "overlap.csv": (own_csv((0, 50), (40, 76)), "overlaps"),
+    "backwards.csv": (own_csv((0, 0), (50, 76)), "ends at frame"),
+    "empty.csv": (own_csv(), "no shots"),
+    "other.csv": ("a,b\n1,2\n", "no column 'start_frame'"),
+    "words.csv": ("start_frame,end_frame,start_seconds,end_seconds\nx,y,z,w\n", "not a cut list"),
+    "garbage.edl": ("TITLE: x\n001 nonsense V C 99:99:99:99 oops\n", "cannot be read as EDL"),
+    "nothing.edl": ("hello", "no shots|cannot be read"),
+    "garbage.otio": ("{not json", "cannot be read as OTIO"),
+    "list.txt": ("0\n20\n", "ends in .csv"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LISTS)
+def test_a_list_that_makes_no_sense_is_refused_with_the_reason(tmp_path, name):
+    text, reason = BAD_LISTS[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=reason) as raised:
+        read_cut_list(tmp_path / name, info(FILM, 76))
+    assert name in str(raised.value)
+
+
+def test_a_list_at_another_rate_is_refused(tmp_path):
+    otio = tmp_path / "x.otio"
+    otio.write_text(write_timeline(shots_of(0, 20, 76), "x", tmp_path / "x.mp4", info(Fraction(25)), "otio"))
+    with pytest.raises(UsageError, match=r"made at 25.000 frames a second, but the film has 23.976"):
+        read_cut_list(otio, info(FILM, 76))
+    edl = tmp_path / "x.edl"
+    edl.write_text(write_timeline(shots_of(0, 20, 76), "x", tmp_path / "x.mp4", info(NTSC), "edl"))
+    with pytest.raises(UsageError, match="drop-frame"):
+        read_cut_list(edl, info(Fraction(25), 76))
+    scenes = tmp_path / "x.csv"
+    columns = (
+        "Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Frame,End Timecode,End Time (seconds)"
+    )
+    scenes.write_text(f"{columns}\n1,1,0.000,50,2.000\n")
+    with pytest.raises(UsageError, match=r"made at 25.000"):
+        read_cut_list(scenes, info(FILM, 76))
+
+
+def test_a_cut_beyond_the_decoded_end_is_found_out_while_reading(m2s, film, tmp_path):
+    """The container's length allows a second; the decoder knows exactly."""
+    (tmp_path / "list.csv").write_text(own_csv((0, 20), (20, 80), (80, 84)))
+    result = m2s("shots", film, "--shots-from", tmp_path / "list.csv")
+    assert result.status == 2
+    assert "a cut at frame 80, where the film has ended" in result.stderr
+
+
+def test_bytes_that_are_no_text_are_no_list(tmp_path):
+    (tmp_path / "x.edl").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(UsageError, match="no UTF-8 text"):
+        read_cut_list(tmp_path / "x.edl", info(FILM, 76))
+
+
+def test_a_missing_list_is_named(m2s, film, tmp_path):
+    (tmp_path / "lists").mkdir()
+    result = m2s("shots", film, "--shots-from", tmp_path / "lists")
+    assert result.status == 2
+    assert "no cut list is called 'small'" in result.stderr
+
+
+def test_equal_lists_have_equal_names(tmp_path):
+    (tmp_path / "a.csv").write_text(own_csv((0, 20)))
+    (tmp_path / "b.csv").write_text(own_csv((0, 20)))
+    (tmp_path / "c.csv").write_text(own_csv((0, 21)))
+    assert list_name(tmp_path / "a.csv") == list_name(tmp_path / "b.csv") != list_name(tmp_path / "c.csv")
