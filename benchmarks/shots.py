@@ -234,11 +234,12 @@ def time_all(path: Path, rounds: int) -> None:
     """Interleaved wall-clock times, in processes of their own, start-up included; medians."""
     python = sys.executable
     bare = "import av, sys\nwith av.open(sys.argv[1]) as c:\n    for _ in c.decode(video=0): pass"
-    here = str(Path(__file__).resolve())
+    entry = "from m2s_index.cli.main import main; main()"
+    m2s = [python, "-c", entry, "shots", str(path), "--json", "--detector"]
     commands = {
         "bare decode": [python, "-c", bare, str(path)],
-        "m2s adaptive": [python, here, "--detect", "adaptive", str(path)],
-        "m2s keyframes": [python, here, "--detect", "keyframes", str(path)],
+        "m2s shots": [*m2s, "adaptive"],
+        "m2s shots, keyframes": [*m2s, "keyframes"],
     }
     if importlib.util.find_spec("scenedetect"):
         commands["scenedetect adaptive"] = [

@@ -32,7 +32,7 @@ def index() -> None:
 @click.option("--min-shot", "min_shot_seconds", type=click.FloatRange(0), help="The shortest shot, in seconds.")
 @click.option(
     "--shots-from",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Cut lists instead of a detector: a folder of files called as the films are (CSV, EDL, OTIO).",
 )
 @click.option(
@@ -52,9 +52,7 @@ def index() -> None:
     "--index",
     "index_kind",
     type=click.Choice(["auto", "exact", "graph", "compressed"]),
-    default="auto",
-    show_default=True,
-    help="Kind of FAISS index; auto goes by size and memory.",
+    help="Kind of FAISS index; auto goes by size and memory.  [default: as before, else auto]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @format_options("table", "json")
@@ -68,7 +66,7 @@ def build(
     threads: int | None,
     workers: int | None,
     metadata: Path | None,
-    index_kind: Kind | Literal["auto"],
+    index_kind: Kind | Literal["auto"] | None,
     shots_from: Path | None,
     dry_run: bool,
     output_format: str,
@@ -90,8 +88,10 @@ def build(
     from m2s_index.metadata import read_metadata
     from m2s_index.movies import list_movies
     from m2s_index.plan import plan_build, plan_stored
+    from m2s_index.vectors import faiss_module
     from m2s_index.workers import WorkerPool, usable_cores
 
+    faiss_module()  # a missing FAISS is better known now than when a night's films have been read
     table = read_metadata(metadata) if metadata else {}
     workers = workers or usable_cores()
     with ExitStack() as held:
@@ -105,7 +105,7 @@ def build(
             held.enter_context(BuildLock(catalog_folder))
         pool = held.enter_context(WorkerPool(workers))
         plan = (
-            plan_build(known, paths, options, pool, shots_from=shots_from)
+            plan_build(known, paths, options, pool, shots_from=shots_from, on_file=_count_files)
             if paths or known is None
             else plan_stored(known)
         )
@@ -130,6 +130,11 @@ def build(
         result = _run(catalog_folder, encoder, options, plan, pool, index_kind, table)
     _report(result, output_format, catalog_folder)
     click.get_current_context().exit(1 if result.failures else 0)
+
+
+def _count_files(count: int) -> None:
+    if count % 500 == 0:
+        say(f"looked at {count} files")
 
 
 def _known(folder: Path, *, needed: bool) -> Catalog | None:
@@ -206,7 +211,7 @@ def _run(
     options: BuildOptions,
     plan: BuildPlan,
     pool: Any,
-    index_kind: Kind | Literal["auto"],
+    index_kind: Kind | Literal["auto"] | None,
     table: dict[str, Any],
 ) -> BuildResult:
     from m2s_index.build import Builder
@@ -338,6 +343,7 @@ def repair(catalog_folder: Path) -> None:
 def remove(movie: str, catalog_folder: Path) -> None:
     """Take MOVIE (a name, a title, or a movie id) out of the catalogue. Its file is not touched."""
     from m2s_index.catalog import Catalog
+    from m2s_index.keyframe_store import delete_keyframes
     from m2s_index.lock import BuildLock
     from m2s_index.movies import remove_movie
     from m2s_index.refs import find_movie
@@ -346,5 +352,5 @@ def remove(movie: str, catalog_folder: Path) -> None:
         with catalog.write() as session:
             found = find_movie(session, movie, bare_number_is_id=True)
             file = remove_movie(session, found.movie_id)
-        (catalog.keyframes_folder / file).unlink(missing_ok=True)
+        delete_keyframes(catalog.keyframes_folder, file)
     click.echo(f"removed {found.name} from {catalog_folder}")

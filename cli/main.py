@@ -14,6 +14,7 @@ from m2s_index.cli.demo import demo
 from m2s_index.cli.encoders import encoders
 from m2s_index.cli.index import index
 from m2s_index.cli.labels import labels
+from m2s_index.cli.output import say
 from m2s_index.cli.query import query
 from m2s_index.cli.shots import shots
 from m2s_index.errors import M2SError, UsageError
@@ -35,10 +36,10 @@ class _Command(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as exc:
-            click.echo(f"m2s: {exc}", err=True)
+            say(f"m2s: {exc}")
             ctx.exit(2)
         except M2SError as exc:
-            click.echo(f"m2s: {exc}", err=True)
+            say(f"m2s: {exc}")
             ctx.exit(1)
         except BrokenPipeError:
             # The reader of our output has gone ("m2s … | head"); there is nobody left to tell.

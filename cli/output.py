@@ -19,8 +19,8 @@ __all__ = ["clock", "hurry", "print_csv", "print_json", "print_table", "say", "s
 
 
 def hurry() -> None:
-    """For commands that answer at once: most of their time goes into loading modules. They need not collect
-    garbage meanwhile, nor start threads for matrices as small as theirs.
+    """For commands that end soon, and whose time goes into loading modules and one loop: they need not collect
+    garbage, of which they make none in rings, nor start threads for matrices as small as theirs.
     """
     gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -29,6 +29,7 @@ class BuildProgress:
         self._running: dict[str, float] = {}
         self._ended_seconds = 0.0
         self._ended = 0
+        self._frames = 0
         self._count = len(plan.films)
         self._started = time.monotonic()
         self._bars: Progress | None = _bars(console) if console.is_terminal else None
@@ -58,6 +59,7 @@ class BuildProgress:
             self._move(event)
             return
         self._ended += 1
+        self._frames += event.frames
         self._running.pop(event.path, None)
         self._ended_seconds += self._seconds.get(event.path, 0.0)
         if self._bars and event.path in self._tasks:
@@ -96,10 +98,10 @@ class BuildProgress:
         elapsed = time.monotonic() - self._started
         share = min(1.0, (self._ended_seconds + sum(self._running.values())) / self._total)
         left = elapsed / share - elapsed if share else 0.0
-        rate = (self._ended_seconds / elapsed) if elapsed else 0.0
+        damage = f", {event.damaged_packets} damaged packets" if event.damaged_packets else ""
         return (
-            f"{head}{name}: {event.frames} frames, {event.shots} shots, {event.scenes} scenes; "
-            f"{rate:.0f} times playing speed, {duration(left)} left"
+            f"{head}{name}: {event.frames} frames, {event.shots} shots, {event.scenes} scenes{damage}; "
+            f"{self._frames / elapsed:.0f} frames/s so far, {duration(left)} left"
         )
 
 

@@ -24,8 +24,3 @@ class EncoderRecord:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     weights_sha256: str | None = None
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether a file of weights must be found or given."""
-        return self.weights != "none"

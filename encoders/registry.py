@@ -41,6 +41,8 @@ def _gist(name: str, options: Options) -> Encoder:
         raise UsageError(f"encoder {name} runs on the CPU only; leave out the device {options.device!r}")
     if options.precision not in (None, "fp32"):
         raise UsageError(f"encoder {name} computes in fp32 only; leave out the precision")
+    if options.threads not in (None, 1):
+        raise UsageError(f"encoder {name} computes in one thread; leave out the threads")
     return GistEncoder()
 
 

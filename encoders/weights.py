@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2s_index.errors import WeightsError
+from m2s_index.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as exc:  # safetensors, zipfile, pickle and torch each raise their own
         wanted = "expected safetensors, or a state dict saved by torch.save (.pt, .pth, .bin)"
-        raise WeightsError(f"{path}: cannot be read as weights ({_first_line(exc)}); {wanted}") from exc
+        raise WeightsError(f"{path}: cannot be read as weights ({first_line(exc)}); {wanted}") from exc
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -80,7 +80,7 @@ def load_into(
         try:
             tensors = convert(tensors, network)
         except Exception as exc:  # a converter made for other files may fail in any way on this one
-            _LOG.debug("%s: not converted (%s)", path, _first_line(exc))
+            _LOG.debug("%s: not converted (%s)", path, first_line(exc))
     problems = _misfit(tensors, expected, dropped)
     if problems:
         raise WeightsError(
@@ -113,7 +113,7 @@ def hub_file(repository: str, filename: str | None = None) -> Path:
             get_hf_file_metadata(hf_hub_url(repository, name), timeout=_HUB_SECONDS)
             return Path(hf_hub_download(repository, name, etag_timeout=_HUB_SECONDS))
         except Exception as exc:  # httpx, requests and the hub each raise their own
-            reason = _first_line(exc)
+            reason = first_line(exc)
     raise WeightsError(
         f"no weights for {repository}: not in the hub's cache ({constants.HF_HUB_CACHE}), and the hub cannot "
         f"be reached ({reason}). On a machine with network, fetch {names[0]} from "
@@ -147,7 +147,3 @@ def _strangers(
 def _some(keys: list[str]) -> str:
     more = f", … {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
     return ", ".join(keys[:_SHOWN_KEYS]) + more
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]

@@ -13,7 +13,7 @@ from m2s_index.embed import FrameEmbedder, embed_stored, film_vectors
 from m2s_index.encoder import Encoder
 from m2s_index.errors import CatalogDamagedError
 from m2s_index.extract import FilmRead, ShotFound
-from m2s_index.keyframe_store import KeyFrameWriter
+from m2s_index.keyframe_store import KeyFrameWriter, delete_keyframes
 from m2s_index.matrices import add_vectors, identity_key
 from m2s_index.movies import add_film, get_movie, list_scenes, list_shots, stored_options
 from m2s_index.names import display_name
@@ -65,7 +65,7 @@ class FilmAssembly:
             self._writer.path.unlink(missing_ok=True)
             raise
         if old_file:
-            (self._catalog.keyframes_folder / old_file).unlink(missing_ok=True)
+            delete_keyframes(self._catalog.keyframes_folder, old_file)
         return film
 
     def discard(self) -> None:

@@ -92,7 +92,7 @@ class Builder:
         encoder: Encoder,
         options: BuildOptions,
         *,
-        index_kind: Kind | Literal["auto"] = "auto",
+        index_kind: Kind | Literal["auto"] | None = None,
         metadata: dict[str, MovieMetadata] | None = None,
         on_event: Callable[[BuildEvent], None] = lambda event: None,
     ) -> None:

@@ -155,7 +155,10 @@ def _same_rate(path: Path, rate: float, film: Fraction) -> None:
 
 
 def _read_csv(path: Path, text: str, film_rate: Fraction) -> list[tuple[int, int]]:
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error as exc:
+        raise UsageError(f"{path}: not a cut list m2s or PySceneDetect wrote ({exc})") from exc
     # PySceneDetect may put a line of all timecodes before the header.
     header_at = next((i for i, row in enumerate(rows[:2]) if {"start_frame", "Start Frame"} & set(row)), None)
     if header_at is None:
@@ -168,10 +171,10 @@ def _read_csv(path: Path, text: str, film_rate: Fraction) -> list[tuple[int, int
     try:
         columns = [header.index(name) for name in names]
         values = [[float(row[column]) for column in columns] for row in rows[header_at + 1 :]]
-    except (ValueError, IndexError) as exc:
+        # PySceneDetect counts frames from 1, its last frame included.
+        spans = [(int(start) - (not own), int(end)) for start, end, _, _ in values]
+    except (ValueError, OverflowError, IndexError) as exc:
         raise UsageError(f"{path}: not a cut list m2s or PySceneDetect wrote ({exc})") from exc
-    # PySceneDetect counts frames from 1, its last frame included.
-    spans = [(int(start) - (not own), int(end)) for start, end, _, _ in values]
     if values and values[-1][3] > 0 and not own:
         _same_rate(path, spans[-1][1] / values[-1][3], film_rate)
     return spans

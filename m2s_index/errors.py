@@ -85,3 +85,9 @@ class IndexFileError(M2SError):
 
 class WorkerError(M2SError):
     """A worker process that died, hung or broke the protocol."""
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of another library's error: some go on with a stack trace."""
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from m2s_index.errors import first_line
 from m2s_index.types import Metric
-from m2s_index.vectors import VectorIndex, faiss_module, first_line, flat_index
+from m2s_index.vectors import VectorIndex, faiss_module, flat_index
 
 MAX_GPU_NEIGHBOURS = 2048
 """More, FAISS's GPU indexes do not return."""

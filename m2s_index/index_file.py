@@ -32,6 +32,7 @@ from m2s_index.vectors import VectorIndex, build_index, load_index
 
 MOVIES_AT_ONCE = 16
 _FILE_NAME = re.compile(r"[0-9]+-[0-9]+\.faiss", re.ASCII)
+ASKED_FOR = "asked for"
 _REMEDY = "rebuild it with 'm2s index repair'"
 
 
@@ -110,7 +111,7 @@ def write_index(
     catalog: Catalog,
     encoder: StoredEncoder,
     *,
-    kind: Kind | Literal["auto"] = "auto",
+    kind: Kind | Literal["auto"] | None = None,
     memory_bytes: int | None = None,
 ) -> IndexFile:
     """Build an encoder's index from its embeddings, put it in place and record it.
@@ -118,21 +119,25 @@ def write_index(
     Args:
         catalog: a writable one.
         encoder: whose embeddings.
-        kind: of index; "auto" chooses by number and memory.
+        kind: of index; "auto" chooses by number and memory; None keeps to what was asked for before, if
+            anything was, else chooses.
         memory_bytes: free memory to choose by; None asks the system.
 
     Raises:
         IndexFileError: FAISS or the file system failed. The old file and its record then still stand.
     """
-    if kind != "auto" and kind not in KINDS:
+    if kind not in (None, "auto", *KINDS):
         raise UsageError(f"there is no index kind '{kind}': use one of {', '.join(KINDS)}")
     identity = encoder.identity
     # Through a connection of its own that only reads: a writer's would lock others out until it is built.
     with Catalog(catalog.folder, writable=False) as reader, reader.read() as session:
         entries = embedding_entries(session, encoder)
         chosen, reason = choose_kind(entries.scenes, identity.dimension, memory_bytes or available_memory_bytes())
-        if kind != "auto":
-            chosen, reason = kind, "asked for"
+        earlier = index_file(session, encoder)
+        if kind is None and earlier and earlier.reason == ASKED_FOR:
+            kind = earlier.kind
+        if kind is not None and kind != "auto":
+            chosen, reason = kind, ASKED_FOR
         if chosen == "compressed" and entries.scenes < 256:
             chosen, reason = "exact", f"{entries.scenes:,} scenes are too few to learn a compression from"
         index = build_index(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from m2s_index.errors import CatalogError, KeyFrameError, UsageError
+from m2s_index.errors import CatalogError, KeyFrameError
 from m2s_index.files import sync_folder
 from m2s_index.types import Crop, Image
 
@@ -26,6 +27,7 @@ JPEG_QUALITY = 88
 LARGEST_PICTURE_PX = 1 << 26
 """A stored picture that claims more pixels is refused before it is decoded."""
 LARGEST_PICTURE_BYTES = 1 << 26
+_FILE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*\.zip", re.ASCII)
 
 
 def encode_jpeg(picture: Image) -> bytes:
@@ -62,13 +64,28 @@ def _entry(shot: int, frame: int) -> str:
     return f"{shot:06d}-{frame}.jpg"
 
 
+def keyframe_path(folder: Path, name: str) -> Path:
+    """Where a film's key frames are. The name comes from the database: it may not lead out of the folder.
+
+    Raises:
+        KeyFrameError: it would.
+    """
+    if not _FILE_NAME.fullmatch(name):
+        raise KeyFrameError(f"'{name}' is no name of a key-frame file; run 'm2s index repair'")
+    return folder / name
+
+
+def delete_keyframes(folder: Path, name: str) -> None:
+    """Delete a film's key-frame file, if there is one; a name that leads elsewhere is left alone."""
+    with contextlib.suppress(KeyFrameError):
+        keyframe_path(folder, name).unlink(missing_ok=True)
+
+
 class KeyFrameWriter:
     """Writes one film's key frames to a temporary file, and gives it its name when it is whole."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        if Path(name).name != name:
-            raise UsageError(f"'{name}' is not a plain file name")
-        self.path = folder / name
+        self.path = keyframe_path(folder, name)
         self._temporary = folder / f".{name}.tmp"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +133,7 @@ class KeyFrameReader:
         Raises:
             KeyFrameError: it is missing or damaged.
         """
-        path = folder / Path(name).name
+        path = keyframe_path(folder, name)
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as exc:

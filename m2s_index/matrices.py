@@ -12,8 +12,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from m2s_index.errors import CatalogDamagedError, CatalogError, UsageError
-from m2s_index.schema import EmbeddingRow, EncoderRow, FeatureRow, SceneRow, SettingRow
+from m2s_index.errors import CatalogDamagedError, UsageError
+from m2s_index.schema import EmbeddingRow, EncoderRow, FeatureRow, SettingRow
 from m2s_index.types import EncoderIdentity, FilmVectors, Float32Array, SceneEmbeddings
 
 DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
@@ -135,35 +135,6 @@ def decode_matrix(data: bytes, rows: int, columns: int, dtype: str, where: str) 
         )
     matrix: Float32Array = np.frombuffer(data, kind).reshape(rows, columns).astype(np.float32)
     return matrix
-
-
-def scene_vector(session: Session, encoder: StoredEncoder, scene_id: int) -> Float32Array:
-    """One scene's embedding: float32 [D].
-
-    Raises:
-        UsageError: the encoder was not run on that scene's movie.
-    """
-    movie_id = session.scalar(select(SceneRow.movie_id).where(SceneRow.id == scene_id))
-    row = session.scalar(
-        select(EmbeddingRow).where(EmbeddingRow.movie_id == movie_id, EmbeddingRow.encoder_id == encoder.encoder_id)
-    )
-    if row is None:
-        raise UsageError(
-            f"scene {scene_id} has no embedding by encoder '{encoder.name}'; "
-            f"make it with 'm2s index build --encoder {encoder.name}'"
-        )
-    matrix = decode_matrix(row.data, row.rows, row.columns, row.dtype, f"movie {row.movie_id}")
-    vector: Float32Array = matrix[scene_id - row.first_scene_id]
-    return vector
-
-
-def shot_features(session: Session, encoder: StoredEncoder, movie_id: int) -> Float32Array:
-    """A movie's shot features: float32 [shots, D], not normalised."""
-    query = select(FeatureRow).where(FeatureRow.movie_id == movie_id, FeatureRow.encoder_id == encoder.encoder_id)
-    row = session.scalar(query)
-    if row is None:
-        raise CatalogError(f"movie {movie_id} has no shot features by encoder '{encoder.name}'")
-    return decode_matrix(row.data, row.rows, row.columns, row.dtype, f"movie {movie_id}")
 
 
 def iter_embeddings(

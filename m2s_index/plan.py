@@ -53,7 +53,6 @@ class MovedFilm:
 
     movie_id: int
     file: FileIdentity
-    old_path: str
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,12 @@ class _Planner:
         file = identify(path)
         twin = self._by_fingerprint.get(file.fingerprint)
         if row and row.fingerprint == file.fingerprint:
-            self.touched.append(MovedFilm(row.id, file, row.path))
+            self.touched.append(MovedFilm(row.id, file))
             self._again(row, file, claims_video)
         elif twin and (home := self._home(twin)):
             self.copies.append((file.path, home))
         elif twin:
-            self.moved.append(MovedFilm(twin.id, file, twin.path))
+            self.moved.append(MovedFilm(twin.id, file))
             self._new_home[twin.id] = file.path
             self._again(twin, file, claims_video)
         elif file.fingerprint in self._planned:

@@ -80,10 +80,3 @@ def of_ranges(starts: Int64Array, ends: Int64Array, limit: int) -> Selection:
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         mask[start:end] = True
     return Selection(mask=mask)
-
-
-def of_ids(ids: Int64Array, limit: int) -> Selection:
-    """Some ids (int64 [N], in any order), all below ``limit``."""
-    mask = np.zeros(limit, np.bool_)
-    mask[ids] = True
-    return Selection(mask=mask)

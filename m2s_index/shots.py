@@ -17,7 +17,6 @@ from m2s_index.types import Transition
 if TYPE_CHECKING:
     import av
 
-DEFAULT_DETECTOR = "adaptive"
 MIN_SHOT_SECONDS = 0.25
 
 

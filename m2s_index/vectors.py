@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m2s_index.errors import IndexFileError, MissingExtraError
+from m2s_index.errors import IndexFileError, MissingExtraError, first_line
 from m2s_index.index_kinds import GRAPH_LINKS, TRAINING_VECTORS, Kind, list_count
 from m2s_index.selection import Selection
 from m2s_index.types import Float32Array, Int64Array, Metric, SceneEmbeddings
@@ -335,12 +335,6 @@ def _selector(selection: Selection) -> Any:
         return faiss.IDSelectorNot(chosen) if selection.negated else chosen
     bits: NDArray[np.uint8] = np.packbits(selection.mask, bitorder="little")
     return faiss.IDSelectorBitmap(bits)
-
-
-def first_line(exc: BaseException) -> str:
-    """The first line of an error: FAISS's go on with a stack trace."""
-    lines = str(exc).strip().splitlines()
-    return lines[0] if lines else type(exc).__name__
 
 
 class _wrapped:

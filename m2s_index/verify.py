@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, KeyFrameError
 from m2s_index.index_file import index_state, open_index, stray_files, write_index
-from m2s_index.keyframe_store import KeyFrameReader
+from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
 from m2s_index.matrices import StoredEncoder, decode_matrix, iter_embeddings, list_encoders
 from m2s_index.names import display_path
 from m2s_index.schema import Base, EmbeddingRow, FeatureRow, MovieRow, SceneRow, ShotRow
@@ -252,7 +252,7 @@ def _unreadable_movies(catalog: Catalog, session: Session) -> dict[int, str]:
     for movie_id, name, file, size in rows:
         try:
             with KeyFrameReader(catalog.keyframes_folder, file) as reader:
-                whole = (catalog.keyframes_folder / file).stat().st_size == size and reader.is_whole()
+                whole = keyframe_path(catalog.keyframes_folder, file).stat().st_size == size and reader.is_whole()
                 if not whole or reader.pictures < shots.get(movie_id, 0):
                     unreadable[movie_id] = name
         except KeyFrameError:

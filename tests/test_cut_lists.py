@@ -156,9 +156,7 @@ def test_a_list_at_another_rate_is_refused(tmp_path):
     with pytest.raises(UsageError, match="drop-frame"):
         read_cut_list(edl, info(Fraction(25), 76))
     scenes = tmp_path / "x.csv"
-    columns = (
-        "Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Frame,End Timecode,End Time (seconds)"
-    )
+    columns = "Scene Number,Start Frame,Start Time (seconds),End Frame,End Time (seconds)"
     scenes.write_text(f"{columns}\n1,1,0.000,50,2.000\n")
     with pytest.raises(UsageError, match=r"made at 25.000"):
         read_cut_list(scenes, info(FILM, 76))

@@ -224,7 +224,7 @@ def test_a_writer_that_fails_leaves_the_old_file(catalog, monkeypatch):
     def fail(*_arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index_file, "_sync_folder", fail)
+    monkeypatch.setattr(index_file, "sync_folder", fail)
     with pytest.raises(IndexFileError, match="No space left on device"):
         write_index(catalog, encoder(catalog))
     assert open_index(catalog, encoder(catalog)).file == before

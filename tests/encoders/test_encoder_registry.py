@@ -9,10 +9,9 @@ from m2s_index.errors import UsageError
 
 
 def test_names_are_listed_once_with_their_records():
-    """What is listed is what can be made; only gist needs no weights."""
+    """What is listed is what can be made."""
     records = list_encoders()
     assert [record.name for record in records] == ["gist", "clip", "timm:<model>"]
-    assert [record.needs_weights for record in records] == [False, True, True]
     assert all(record.licence and record.source and record.description for record in records)
     assert set(ENCODERS) == {"gist", "clip", "timm:"}
 
