@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from m2s_index.cli.options import GivenPath
 from m2s_index.cli.output import clock, say
 
 
@@ -16,7 +17,7 @@ from m2s_index.cli.output import clock, say
     "--folder",
     default="m2s-demo",
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     help="Where the films and the catalogue go.",
 )
 @click.pass_context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from m2s_index.cli.options import catalog_option, encoder_options, format_options
+from m2s_index.cli.options import GivenPath, catalog_option, encoder_options, format_options
 from m2s_index.cli.output import print_json, print_table, say, shown, size
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def index() -> None:
 
 
 @index.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=GivenPath(path_type=Path))
 @catalog_option
 @encoder_options
 @click.option("--detector", help="How shots are found.  [default: adaptive]")
 @click.option("--min-shot", "min_shot_seconds", type=click.FloatRange(0), help="The shortest shot, in seconds.")
 @click.option(
     "--shots-from",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=GivenPath(exists=True, file_okay=False, path_type=Path),
     help="Cut lists instead of a detector: a folder of files called as the films are (CSV, EDL, OTIO).",
 )
 @click.option(
@@ -47,7 +47,7 @@ def index() -> None:
     "--keyframe-px", type=click.IntRange(32, 4096), help="Longer side of stored key frames.  [default: 544]"
 )
 @click.option("--workers", type=click.IntRange(1), help="Decoder processes.  [default: one a core]")
-@click.option("--metadata", type=click.Path(path_type=Path), help="CSV: movie, title, year, genres.")
+@click.option("--metadata", type=GivenPath(path_type=Path), help="CSV: movie, title, year, genres.")
 @click.option(
     "--index",
     "index_kind",
@@ -109,6 +109,8 @@ def build(
             if paths or known is None
             else plan_stored(known)
         )
+        if shots_from:
+            _check_lists(plan, shots_from, options.detector)
         _announce(plan, known, options, encoder, workers)
         if dry_run:
             if output_format == "json":
@@ -135,6 +137,17 @@ def build(
 def _count_files(count: int) -> None:
     if count % 500 == 0:
         say(f"looked at {count} files")
+
+
+def _check_lists(plan: BuildPlan, shots_from: Path, detector: str) -> None:
+    """Name the films that no cut list was found for."""
+    from m2s_index.errors import UsageError
+
+    without = [shown(Path(film.file.path).name) for film in plan.films if film.cuts is None]
+    if without and len(without) == len(plan.films) and not plan.failures:
+        raise UsageError(f"{shots_from}: no cut list is called as any of the {len(without)} films is")
+    for name in without:
+        say(f"no cut list for {name}: cut by {detector}")
 
 
 def _known(folder: Path, *, needed: bool) -> Catalog | None:
@@ -167,6 +180,8 @@ def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOp
         with known.read() as session:
             options, stored = saved_options(session), default_encoder(session)
             name = stored.identity.name if stored else None
+    if "scene_shots" in given and "scene_stride" not in given:
+        given["scene_stride"] = min(options.scene_stride, given["scene_shots"])
     options = replace(options, **given)
     # Refuse what cannot be before any film is opened.
     make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from m2s_index.cli.options import catalog_option, format_options
+from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import print_csv, print_json, print_table, say
 
 
@@ -16,7 +16,7 @@ def labels() -> None:
 
 
 @labels.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=GivenPath(path_type=Path))
 @catalog_option
 def import_command(file: Path, catalog_folder: Path) -> None:
     """Import labels from a CSV FILE: movie,start,end,vocabulary,value,split.

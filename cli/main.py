@@ -45,6 +45,11 @@ class _Command(click.Group):
             # The reader of our output has gone ("m2s … | head"); there is nobody left to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
+        except OSError as exc:
+            # The library wraps its own; what is left is standard output: a full disk behind a redirection.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say(f"m2s: the output cannot be written ({exc.strerror})")
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("m2s: stopped", err=True)
             ctx.exit(INTERRUPTED)

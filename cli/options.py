@@ -10,6 +10,17 @@ import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+class GivenPath(click.Path):
+    """A path that is not empty: an unset variable in a script is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an error of usage where it is empty."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 catalog_option = click.option(
     "--catalog",
     "catalog_folder",
@@ -17,7 +28,7 @@ catalog_option = click.option(
     default="m2s-catalog",
     show_default=True,
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     help="The catalogue's folder.",
 )
 
@@ -52,7 +63,7 @@ def encoder_options(function: Function) -> Function:
             click.option(
                 "--weights",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="The encoder's weights: a safetensors file.",
+                help="The encoder's weights: safetensors, or a state dict (.pt, .pth, .bin).",
             ),
             click.option("--device", help="cpu, cuda or cuda:1.  [default: cuda where there is one]"),
             click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from m2s_index.cli.options import catalog_option, format_options
+from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--label", "labels", multiple=True, metavar="VOCABULARY=VALUE", help="Only scenes with this label.")
 @click.option("--min-seconds", type=click.FloatRange(0), help="Only scenes at least this long.")
 @click.option("--max-seconds", type=click.FloatRange(0), help="Only scenes at most this long.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a contact sheet.")
+@click.option("--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also write a contact sheet.")
 @format_options("table", "json", "csv")
 def query(
     scene_ref: str,

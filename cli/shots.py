@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from m2s_index.cli.options import format_options
+from m2s_index.cli.options import GivenPath, format_options
 from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", 
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=GivenPath(path_type=Path))
 @click.option("--detector", default="adaptive", show_default=True, help="How boundaries are found.")
 @click.option(
     "--min-shot",
@@ -29,7 +29,7 @@ COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", 
 )
 @click.option(
     "--shots-from",
-    type=click.Path(exists=True, path_type=Path),
+    type=GivenPath(exists=True, path_type=Path),
     help="Take the shots from a cut list (PySceneDetect CSV, m2s CSV, EDL, OTIO), or a folder of them.",
 )
 @format_options("table", "json", "csv", "edl", "otio")

@@ -244,8 +244,9 @@ def pretrained_config(name: str, model: str) -> dict[str, Any]:
     timm = _timm()
     tags = timm.list_pretrained(model.partition(".")[0] + ".*") if "." in model else []
     if not timm.is_model(model) or ("." in model and model not in tags):
-        near = ", ".join(f"timm:{other}" for other in _near(model)) or "see timm.list_pretrained()"
-        raise UsageError(f"unknown encoder {name!r}: timm has no model {model!r}; near it: {near}")
+        near = ", ".join(f"timm:{other}" for other in _near(model))
+        hint = f"near it: {near}" if near else "timm.list_pretrained() names them"
+        raise UsageError(f"unknown encoder {name!r}: timm has no model {model!r}; {hint}")
     config = timm.get_pretrained_cfg(model)
     return {} if config is None else dict(config.to_dict())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,10 +45,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path, device="cpu"))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice of torch's on files that are refused here anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as exc:  # safetensors, zipfile, pickle and torch each raise their own
         wanted = "expected safetensors, or a state dict saved by torch.save (.pt, .pth, .bin)"
-        raise WeightsError(f"{path}: cannot be read as weights ({first_line(exc)}); {wanted}") from exc
+        # torch's own words advise to load it unsafely.
+        unsafe = "it holds more than tensors, and could run code, or is no weights file"
+        reason = unsafe if "weights_only" in str(exc) else first_line(exc)
+        raise WeightsError(f"{path}: cannot be read as weights ({reason}); {wanted}") from exc
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]

@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 
 from m2s_index.db import SCHEMA_REVISION, can_write, open_engine
 from m2s_index.errors import CatalogDamagedError, CatalogError, CatalogMissingError, CatalogVersionError
+from m2s_index.files import CATALOG_DATABASE
 from m2s_index.schema import SettingRow
 from m2s_index.types import BuildOptions
 
-DATABASE_NAME = "catalog.sqlite"
+DATABASE_NAME = CATALOG_DATABASE
 
 
 class Catalog:
@@ -166,8 +167,9 @@ class Catalog:
         except DatabaseError as exc:
             reason = str(exc.orig)
             if "not a database" in reason or "malformed" in reason:
+                state = "not a database" if "not a database" in reason else "damaged"
                 raise CatalogDamagedError(
-                    f"{self.folder / DATABASE_NAME} is not a database ({reason}): restore a backup, or move it "
+                    f"{self.folder / DATABASE_NAME} is {state} ({reason}): restore a backup, or move it "
                     "away and build again"
                 ) from exc
             raise CatalogError(f"cannot open the catalogue in {self.folder}: {reason}") from exc

@@ -163,7 +163,7 @@ class _Pass:
     def result(self) -> FilmRead:
         reader, times = self._reader, self._times
         return FilmRead(
-            reader.info, self._crop(), times.first_pts, self._end_pts(), times.frames, reader.damaged_packets
+            reader.info, self._crop(), times.first_pts, self._end_pts(), self._frames(), reader.damaged_packets
         )
 
     def _number(self, pts: int) -> int:
@@ -179,7 +179,7 @@ class _Pass:
         """The shot that ends at ``boundary``, or with the film."""
         started, self._open = self._open, boundary
         start = started.frame if started else 0
-        end = boundary.frame if boundary else self._times.frames
+        end = boundary.frame if boundary else self._frames()
         transition: Transition = started.transition if started else "start"
         shot = Shot(
             self._shots,
@@ -203,10 +203,23 @@ class _Pass:
         return self._bars.crop(*self._pictures.size, self._pictures.quarter_turns)
 
     def _end_pts(self) -> int:
-        """Where the last frame ends: by its own duration, else by the frame rate."""
+        """Where the last frame ends: by its own duration, else by the frame rate.
+
+        Where only intra frames are decoded, the film goes on after the last of them: as long as stated.
+        """
         info = self._reader.info
         step = self._last_duration or round(1 / (info.frame_rate * info.time_base))
-        return self._times.last_pts + max(1, step)
+        end = self._times.last_pts + max(1, step)
+        if self._detector.intra_only and info.duration_pts:
+            return max(end, self._times.first_pts + info.duration_pts)
+        return end
+
+    def _frames(self) -> int:
+        """All frames of the film; reckoned from its length where only intra frames are decoded."""
+        if not self._detector.intra_only:
+            return self._times.frames
+        seconds = (self._end_pts() - self._times.first_pts) * self._seconds_per_pts
+        return max(self._times.frames, round(seconds * self._reader.info.frame_rate))
 
     def _check_length(self) -> None:
         """Refuse what is mostly missing; count a missing end as damage where nothing else was found."""

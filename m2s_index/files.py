@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import stat
@@ -25,6 +24,11 @@ VIDEO_SUFFIXES = frozenset(
 is a failure (it claims to be one) or simply another kind of file."""
 
 
+CATALOG_DATABASE = "catalog.sqlite"
+CATALOG_PARTS = frozenset({CATALOG_DATABASE, f"{CATALOG_DATABASE}-wal", "keyframes", "index"})
+"""What lies in a catalogue's folder: its stored pictures could be taken for film."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A file that may be film. ``claims_video``: it was named, or its ending says so."""
@@ -37,20 +41,16 @@ def find_candidates(
     paths: Iterable[Path],
     *,
     on_error: Callable[[Path, str], None],
-    exclude: Path | None = None,
 ) -> Iterator[Candidate]:
     """All regular files under ``paths``, in a fixed order, each once however many links lead to it.
 
-    Hidden files and folders are passed over, and the folder ``exclude`` (the catalogue itself), and in
-    folders pipes and devices. Links to folders are followed; a loop of them is walked once.
+    Hidden files and folders are passed over, and in folders what belongs to a catalogue, pipes and devices.
+    Links to folders are followed; a loop of them is walked once.
 
     Args:
         on_error: told of each path that does not exist or cannot be looked at, and why.
     """
     seen: set[tuple[int, int]] = set()
-    if exclude:
-        with contextlib.suppress(OSError):
-            seen.add(_key(exclude.stat()))
     for named in paths:
         for path in _walk(named, seen, on_error):
             yield Candidate(path, path == named or path.suffix.lower() in VIDEO_SUFFIXES)
@@ -66,8 +66,10 @@ def _walk(root: Path, seen: set[tuple[int, int]], on_error: Callable[[Path, str]
                 continue
             seen.add(_key(status))
             if stat.S_ISDIR(status.st_mode):
-                shown = (entry for entry in path.iterdir() if not entry.name.startswith("."))
-                waiting += sorted(shown, key=os.fsencode, reverse=True)
+                entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+                if path / CATALOG_DATABASE in entries:
+                    entries = [entry for entry in entries if entry.name not in CATALOG_PARTS]
+                waiting += sorted(entries, key=os.fsencode, reverse=True)
                 continue
         except OSError as exc:
             on_error(path, _why_not(path, exc))

@@ -33,7 +33,7 @@ from m2s_index.vectors import VectorIndex, build_index, load_index
 MOVIES_AT_ONCE = 16
 _FILE_NAME = re.compile(r"[0-9]+-[0-9]+\.faiss", re.ASCII)
 ASKED_FOR = "asked for"
-_REMEDY = "rebuild it with 'm2s index repair'"
+REMEDY = "rebuild it with 'm2s index repair'"
 
 
 @dataclass(frozen=True)
@@ -220,17 +220,17 @@ def stray_files(catalog: Catalog) -> list[Path]:
 def _recorded(session: Session, encoder: StoredEncoder) -> tuple[IndexFile, Entries]:
     file = index_file(session, encoder)
     if file is None:
-        raise IndexFileError(f"there is no index file for encoder '{encoder.name}' yet: {_REMEDY}")
+        raise IndexFileError(f"there is no index file for encoder '{encoder.name}' yet: {REMEDY}")
     return file, file_entries(session, file)
 
 
 def _load(catalog: Catalog, encoder: StoredEncoder, file: IndexFile, entries: Entries) -> OpenedIndex:
     path = checked_path(catalog, file)
     if file.columns != encoder.identity.dimension or file.vectors != entries.scenes:
-        raise IndexFileError(f"the record of the index file {path} does not fit its encoder: {_REMEDY}")
+        raise IndexFileError(f"the record of the index file {path} does not fit its encoder: {REMEDY}")
     index = load_index(path, file.kind, encoder.identity.metric, entries.scene_ids)
     if index.dimension != file.columns:
-        raise IndexFileError(f"{path} holds vectors of {index.dimension} numbers, not {file.columns}: {_REMEDY}")
+        raise IndexFileError(f"{path} holds vectors of {index.dimension} numbers, not {file.columns}: {REMEDY}")
     return OpenedIndex(file, entries, index)
 
 
@@ -242,21 +242,21 @@ def checked_path(catalog: Catalog, file: IndexFile) -> Path:
     """
     # The record may come from someone else's catalogue: it must not lead out of the folder.
     if not _FILE_NAME.fullmatch(file.file) or file.kind not in KINDS:
-        raise IndexFileError(f"the record of the index file names {file.file!r} ({file.kind}): {_REMEDY}")
+        raise IndexFileError(f"the record of the index file names {file.file!r} ({file.kind}): {REMEDY}")
     path = catalog.index_folder / file.file
     try:
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size != file.size_bytes:
                 raise IndexFileError(
-                    f"the index file {path} is damaged ({size:,} bytes, not {file.size_bytes:,}): {_REMEDY}"
+                    f"the index file {path} is damaged ({size:,} bytes, not {file.size_bytes:,}): {REMEDY}"
                 )
             if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
-                raise IndexFileError(f"the index file {path} is damaged (its checksum differs): {_REMEDY}")
+                raise IndexFileError(f"the index file {path} is damaged (its checksum differs): {REMEDY}")
     except FileNotFoundError as exc:
-        raise IndexFileError(f"the index file {path} is missing: {_REMEDY}") from exc
+        raise IndexFileError(f"the index file {path} is missing: {REMEDY}") from exc
     except OSError as exc:
-        raise IndexFileError(f"cannot read the index file {path} ({exc.strerror}): {_REMEDY}") from exc
+        raise IndexFileError(f"cannot read the index file {path} ({exc.strerror}): {REMEDY}") from exc
     return path
 
 

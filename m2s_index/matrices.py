@@ -67,8 +67,8 @@ def find_encoder(session: Session, name: str | None) -> StoredEncoder:
             return encoder
     names = ", ".join(encoder.name for encoder in known) or "none"
     raise UsageError(
-        f"the catalogue has no embeddings by encoder '{name}' (it has: {names}); "
-        f"make them with 'm2s index build --encoder {name}'"
+        f"the catalogue has no embeddings by encoder '{name}' (it has: {names}); 'm2s encoders list' names "
+        f"those there are, 'm2s index build --encoder NAME' makes them"
     )
 
 

@@ -214,7 +214,7 @@ def plan_build(
     def fail(path: Path | str, error: str) -> None:
         failures.append(Failure(str(path), error))
 
-    found = find_candidates(paths, on_error=fail, exclude=catalog.folder if catalog else None)
+    found = find_candidates(paths, on_error=fail)
     for count, candidate in enumerate(found, start=1):
         on_file(count)
         try:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, KeyFrameError
-from m2s_index.index_file import index_state, open_index, stray_files, write_index
+from m2s_index.index_file import REMEDY, index_state, open_index, stray_files, write_index
 from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
 from m2s_index.matrices import StoredEncoder, decode_matrix, iter_embeddings, list_encoders
 from m2s_index.names import display_path
@@ -277,7 +277,9 @@ def _index(
     try:
         opened = open_index(catalog, encoder)
     except IndexFileError as exc:
-        return [Problem("an index file that cannot be used", f"{where}: {exc}", REBUILD)], notes
+        return [
+            Problem("an index file that cannot be used", f"{where}: {exc}".removesuffix(f": {REMEDY}"), REBUILD)
+        ], notes
     ids = opened.entries.less(state.gone).scene_ids
     sample = ids[:: max(1, len(ids) // 1000)]
     if compare and opened.index.keeps_rows and len(sample):

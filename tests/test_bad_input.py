@@ -255,7 +255,7 @@ def test_encoder_that_the_catalogue_lacks(built_catalog, m2s):
     """A query by an encoder that was never run names those that were, and how to run it."""
     said = complaint(m2s(*QUERY, "--encoder", "clip", "--catalog", built_catalog), 2)
     assert "it has: gist" in said
-    assert "m2s index build --encoder clip" in said
+    assert "m2s index build --encoder NAME" in said
 
 
 def test_movie_that_cannot_be_removed(built_catalog, m2s):

@@ -188,3 +188,32 @@ def test_equal_lists_have_equal_names(tmp_path):
     (tmp_path / "b.csv").write_text(own_csv((0, 20)))
     (tmp_path / "c.csv").write_text(own_csv((0, 21)))
     assert list_name(tmp_path / "a.csv") == list_name(tmp_path / "b.csv") != list_name(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf", "9" * 200_000])
+def test_a_frame_that_is_no_number_is_no_list(tmp_path, cell):
+    """Whatever Python's own float or csv module makes of it."""
+    (tmp_path / "x.csv").write_text(f"start_frame,end_frame,start_seconds,end_seconds\n0,{cell},0,1\n")
+    with pytest.raises(UsageError, match="not a cut list"):
+        read_cut_list(tmp_path / "x.csv", info(FILM, 76))
+
+
+def test_our_own_list_of_a_film_at_another_rate_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text(own_csv((0, 20), (20, 70)))
+    with pytest.raises(UsageError, match=r"made at 23.976 frames a second, but the film has 29.970"):
+        read_cut_list(tmp_path / "x.csv", info(NTSC, 76))
+
+
+def test_films_without_a_list_are_named_and_a_folder_without_any_is_refused(m2s, film, tmp_path):
+    films, lists = tmp_path / "films", tmp_path / "lists"
+    films.mkdir()
+    lists.mkdir()
+    shutil.copy(film, films / "one.mp4")
+    write_film(films / "two.mp4", pictures((24, 40)), Look(rate=FILM))
+    none = m2s("index", "build", films, "--catalog", tmp_path / "c", "--shots-from", lists)
+    assert none.status == 2
+    assert "no cut list is called as any of the 2 films is" in none.stderr
+    (lists / "one.csv").write_text(own_csv((0, 20), (20, 76)))
+    one = m2s("index", "build", films, "--catalog", tmp_path / "c", "--shots-from", lists)
+    assert one.status == 0
+    assert "no cut list for two.mp4: cut by adaptive" in one.stderr

@@ -38,20 +38,25 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_film(tmp_path_factory.mktemp("film") / "film.mp4", pictures())
 
 
-def walk(*paths: Path, exclude: Path | None = None) -> tuple[list[Path], dict[Path, str]]:
+def walk(*paths: Path) -> tuple[list[Path], dict[Path, str]]:
     """What is found, and what is complained of."""
     errors: dict[Path, str] = {}
-    found = [c.path for c in find_candidates(paths, on_error=errors.__setitem__, exclude=exclude)]
+    found = [c.path for c in find_candidates(paths, on_error=errors.__setitem__)]
     return found, errors
 
 
 def test_files_are_found_in_a_fixed_order(tmp_path: Path) -> None:
-    """Folders are walked depth first by name, in bytes; hidden ones and the catalogue are passed over."""
-    for name in ("b.mp4", "a/z.mp4", "a/b/x.txt", ".hidden.mp4", ".git/x.mp4", "cat/keyframes/1.zip", "B.mp4"):
+    """Folders are walked depth first by name, in bytes; hidden ones and a catalogue's parts are passed over."""
+    for name in ("b.mp4", "a/z.mp4", "a/b/x.txt", ".hidden.mp4", ".git/x.mp4", "cat/catalog.sqlite", "B.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    found, errors = walk(tmp_path, exclude=tmp_path / "cat")
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["B.mp4", "a/b/x.txt", "a/z.mp4", "b.mp4"]
+    for part in ("keyframes/1.zip", "index/1.faiss", "own film.mp4"):
+        (tmp_path / "cat" / part).parent.mkdir(exist_ok=True)
+        (tmp_path / "cat" / part).write_text(part)
+    found, errors = walk(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "B.mp4", "a/b/x.txt", "a/z.mp4", "b.mp4", "cat/own film.mp4"
+    ]  # fmt: skip
     assert errors == {}
 
 

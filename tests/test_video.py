@@ -303,3 +303,12 @@ def test_intra_frames_alone_keep_their_numbers(name: str, folder: Path) -> None:
     assert FRAMES - 24 <= read.frames <= FRAMES + 1
     ends = [float((one.end_pts - one.start_pts) * one.info.time_base) for one in (whole, read)]
     assert ends[1] == pytest.approx(ends[0], abs=1.01)
+
+
+def test_a_film_seen_only_at_its_key_frames_is_as_long_as_it_is(tmp_path):
+    """One key frame at the start: the film goes on after it, and nothing of it is damaged."""
+    path = write_film(tmp_path / "gop.mp4", pictures(LENGTHS))
+    read, shots = find_shots(path, "keyframes")
+    assert read.frames == sum(LENGTHS)
+    assert [(shot.start_frame, shot.end_frame) for shot in shots] == [(0, sum(LENGTHS))]
+    assert read.damaged_packets == 0
