@@ -15,10 +15,10 @@ import pytest
 from film_factory import Look, pictures, write_film
 from numpy.typing import NDArray
 
-from m2s_index.errors import CatalogError, KeyFrameError, UsageError
+from m2s_index.errors import CatalogError, KeyFrameError
 from m2s_index.extract import FilmRead, ShotFound, extract
 from m2s_index.keyframe_picker import CANDIDATE_BYTES, KeyFramePicker
-from m2s_index.keyframe_store import KeyFrameReader, KeyFrameWriter, decode_jpeg, encode_jpeg
+from m2s_index.keyframe_store import KeyFrameReader, KeyFrameWriter, decode_jpeg, delete_keyframes, encode_jpeg
 from m2s_index.procedural import HARD_MIX, FilmTruth, Grade, evaluation_films, load_truth, make_film, render
 from m2s_index.types import BuildOptions, Crop, Shot
 
@@ -287,11 +287,16 @@ def test_discarded_key_frames_leave_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../film.zip", "a/b.zip", "/film.zip"])
+@pytest.mark.parametrize("name", ["../film.zip", "a/b.zip", "/film.zip", "", "..", "film"])
 def test_key_frame_files_stay_in_their_folder(name: str, tmp_path: Path) -> None:
-    """A name that is a path is refused."""
-    with pytest.raises(UsageError, match="not a plain file name"):
-        KeyFrameWriter(tmp_path, name)
+    """A name that leads elsewhere, as a foreign catalogue may hold it, is refused, and nothing is deleted by it."""
+    folder = tmp_path / "keyframes"
+    (tmp_path / "film.zip").write_text("precious")
+    for use in (KeyFrameWriter, KeyFrameReader):
+        with pytest.raises(KeyFrameError, match="no name of a key-frame file"):
+            use(folder, name)
+    delete_keyframes(folder, name)
+    assert (tmp_path / "film.zip").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
