@@ -144,7 +144,7 @@ def _check_lists(plan: BuildPlan, shots_from: Path, detector: str) -> None:
     from m2s_index.errors import UsageError
 
     without = [shown(Path(film.file.path).name) for film in plan.films if film.cuts is None]
-    if without and len(without) == len(plan.films) and not plan.failures:
+    if without and len(without) == len(plan.films) and not (plan.failures or plan.unchanged):
         raise UsageError(f"{shots_from}: no cut list is called as any of the {len(without)} films is")
     for name in without:
         say(f"no cut list for {name}: cut by {detector}")

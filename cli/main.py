@@ -46,9 +46,11 @@ class _Command(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
         except OSError as exc:
-            # The library wraps its own; what is left is standard output: a full disk behind a redirection.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            say(f"m2s: the output cannot be written ({exc.strerror})")
+            # An error about a file names it. One that does not is standard output's: a full disk, say,
+            # behind a redirection; what is still buffered must not fail again on the way out.
+            if exc.filename is None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say(f"m2s: {exc.filename or 'the output'}: {exc.strerror or exc}")
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("m2s: stopped", err=True)

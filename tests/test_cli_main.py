@@ -66,3 +66,16 @@ def test_reader_that_goes_away(built_catalog):
     os.close(writing)
     assert ran.returncode == 1
     assert ran.stderr == b""
+
+
+def test_a_full_disk_behind_the_output_is_said_in_a_line(built_catalog):
+    """Not a traceback; and the exit status tells a script."""
+    code = "from m2s_index.cli.main import main; main()"
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", code, "query", "--scene", "1", "--csv", "--catalog", str(built_catalog)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert "m2s: the output: No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr

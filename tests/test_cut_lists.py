@@ -217,3 +217,7 @@ def test_films_without_a_list_are_named_and_a_folder_without_any_is_refused(m2s,
     one = m2s("index", "build", films, "--catalog", tmp_path / "c", "--shots-from", lists)
     assert one.status == 0
     assert "no cut list for two.mp4: cut by adaptive" in one.stderr
+    write_film(films / "three.mp4", pictures((30, 30)), Look(rate=FILM))
+    more = m2s("index", "build", films, "--catalog", tmp_path / "c", "--shots-from", lists)
+    assert more.status == 0, "a new film without a list does not undo that others have one"
+    assert "no cut list for three.mp4" in more.stderr
