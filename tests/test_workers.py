@@ -236,6 +236,6 @@ def test_workers_die_with_their_parent(
 def _alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # the latter where it ends between open and read
     return state not in "ZX"
