@@ -23,7 +23,7 @@ from m2s_index.cli.output import clock, say
 @click.pass_context
 def demo(ctx: click.Context, folder: Path) -> None:
     """Render a few small films, index them, ask for similar scenes, and write a contact sheet."""
-    from m2s_index.cli.index import build
+    from m2s_index.cli.build import build
     from m2s_index.cli.query import query
     from m2s_index.procedural import demo_films, render, truth_path
 

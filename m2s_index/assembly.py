@@ -13,7 +13,9 @@ from m2s_index.embed import FrameEmbedder, embed_stored, film_vectors
 from m2s_index.encoder import Encoder
 from m2s_index.errors import CatalogDamagedError
 from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.failures import forget_failure
 from m2s_index.keyframe_store import KeyFrameWriter, delete_keyframes
+from m2s_index.labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import add_vectors, identity_key
 from m2s_index.movies import add_film, get_movie, list_scenes, list_shots, stored_options
 from m2s_index.names import display_name
@@ -36,6 +38,7 @@ class FilmAssembly:
         name = f"{planned.file.fingerprint[:16]}-{uuid.uuid4().hex[:12]}.zip"
         self._writer = KeyFrameWriter(catalog.keyframes_folder, name)
         self.ended = False
+        self.lost_labels: list[LostLabel] = []
 
     def add(self, found: ShotFound) -> None:
         """The film's next shot: keep its key frames, embed them."""
@@ -60,7 +63,12 @@ class FilmAssembly:
             with self._catalog.write() as session:
                 old = self._planned.replaces
                 old_file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == old))
+                if old is not None:
+                    # What is marked on the old film stays where the new one is long enough.
+                    self.lost_labels = lost_labels(session, {old: film.duration_seconds})
+                    delete_labels(session, self.lost_labels)
                 add_film(session, film, vectors, replaces=old)
+                forget_failure(session, self.path)
         except BaseException:
             self._writer.path.unlink(missing_ok=True)
             raise

@@ -19,12 +19,14 @@ from m2s_index.catalog import Catalog, save_options
 from m2s_index.encoder import Encoder
 from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError
 from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.failures import Failure, forget_lost, record_failure
 from m2s_index.index_file import IndexFile, write_index
 from m2s_index.index_kinds import Kind
+from m2s_index.labels import LostLabel
 from m2s_index.matrices import register_encoder
 from m2s_index.metadata import MovieMetadata, apply_metadata
 from m2s_index.movies import get_movie
-from m2s_index.plan import BuildPlan, Failure, PlannedFilm, note_moves
+from m2s_index.plan import BuildPlan, PlannedFilm, note_moves
 from m2s_index.types import BuildOptions
 from m2s_index.wire import Failed, Job, Progress
 from m2s_index.workers import WorkerPool
@@ -53,7 +55,11 @@ class BuildEvent:
 
 @dataclass
 class BuildResult:
-    """What a build did. ``shots`` and ``scenes`` are those of the films that it indexed."""
+    """What a build did. ``shots`` and ``scenes`` are those of the films that it indexed.
+
+    ``damaged`` counts packets that were skipped, by path; ``lost_labels`` are gone, as films that were
+    indexed anew no longer have what they marked.
+    """
 
     indexed: int = 0
     embedded: int = 0
@@ -62,6 +68,7 @@ class BuildResult:
     copies: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
+    lost_labels: list[LostLabel] = field(default_factory=list)
     shots: int = 0
     scenes: int = 0
     seconds: float = 0.0
@@ -71,11 +78,14 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """Something for the embedding thread: one of a shot to add, a film to store, one to drop, one to embed."""
+    """Something for the embedding thread: one of a shot to add, a film to store, one that failed or is to be
+    dropped, one to embed.
+    """
 
     assembly: FilmAssembly | None = None
     add: ShotFound | None = None
     store: FilmRead | None = None
+    failed: Failure | None = None
     embed: int | None = None
 
     @property
@@ -151,6 +161,10 @@ class Builder:
         with self._catalog.write() as session:
             save_options(session, self._options)
             note_moves(session, plan)
+            forget_lost(session)
+            for failure in plan.failures:
+                if failure.failed_at is None:
+                    record_failure(session, failure)
             self._stored_encoder = register_encoder(session, self._encoder.identity)
         sweep_keyframes(self._catalog)
 
@@ -171,9 +185,8 @@ class Builder:
                     self._on_event(BuildEvent("progress", job.path, message.frames, message.seconds, message.shots))
                     continue
                 if isinstance(message, Failed):
-                    self._fail(job.path, message.error)
-                    if failed := assemblies.pop(job.path, None):
-                        self._tasks.put(_Task(failed))
+                    failure = Failure(job.path, message.error, by_path[job.path].file)
+                    self._tasks.put(_Task(assemblies.pop(job.path, None), failed=failure))
                     continue
                 assembly = assemblies.get(job.path)
                 if assembly is None:
@@ -201,10 +214,6 @@ class Builder:
         while not self._events.empty():
             self._on_event(self._events.get())
 
-    def _fail(self, path: str, error: str) -> None:
-        self._result.failures.append(Failure(path, error))
-        self._events.put(BuildEvent("failed", path, error=error))
-
     def _finish(self) -> None:
         if self._metadata:
             with self._catalog.write() as session:
@@ -229,6 +238,8 @@ class Builder:
                 self._count(-task.bytes)
 
     def _do(self, task: _Task) -> None:
+        if task.failed:
+            self._fail(task.failed)
         if task.embed is not None:
             self._embed(task.embed)
         if task.assembly is None or task.assembly.ended:
@@ -242,7 +253,13 @@ class Builder:
                 task.assembly.discard()
         except EncoderError as exc:
             task.assembly.discard()
-            self._fail(task.assembly.path, f"{task.assembly.path}: {exc}")
+            self._fail(Failure(task.assembly.path, f"{task.assembly.path}: {exc}"))
+
+    def _fail(self, failure: Failure) -> None:
+        with self._catalog.write() as session:
+            record_failure(session, failure)
+        self._result.failures.append(failure)
+        self._events.put(BuildEvent("failed", failure.path, error=failure.error))
 
     def _store(self, assembly: FilmAssembly, read: FilmRead) -> None:
         film = assembly.store(read)
@@ -250,11 +267,11 @@ class Builder:
         result.indexed += 1
         result.shots += len(film.shots)
         result.scenes += len(film.scenes)
+        result.lost_labels += assembly.lost_labels
         if film.damaged_packets:
             result.damaged[assembly.path] = film.damaged_packets
-        seconds = float((film.end_pts - film.start_pts) * film.info.time_base)
         counts = (len(film.shots), len(film.scenes), film.damaged_packets)
-        self._events.put(BuildEvent("indexed", assembly.path, film.frames, seconds, *counts))
+        self._events.put(BuildEvent("indexed", assembly.path, film.frames, film.duration_seconds, *counts))
 
     def _embed(self, movie_id: int) -> None:
         try:
@@ -262,7 +279,7 @@ class Builder:
         except (KeyFrameError, CatalogDamagedError, EncoderError) as exc:
             with self._catalog.read() as session:
                 path = get_movie(session, movie_id).path
-            self._fail(path, f"{path}: {exc}")
+            self._fail(Failure(path, f"{path}: {exc}"))
             return
         self._result.embedded += 1
         self._events.put(BuildEvent("embedded", path, scenes=scenes))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, QueuePool, create_engine, event
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration. A test holds it against Alembic's own head, so that reading needs no Alembic."""
 
 BUSY_TIMEOUT_MS = 30_000

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
 from m2s_index.metadata import FileNames, read_table
 from m2s_index.names import display_path
-from m2s_index.refs import parse_time
-from m2s_index.schema import LabelRow
+from m2s_index.refs import format_time, parse_time
+from m2s_index.schema import LabelRow, MovieRow
+
+LABEL_SLACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,22 @@ class LabelCount:
     split: str | None
     labels: int
     movies: int
+
+
+@dataclass(frozen=True)
+class LostLabel:
+    """A label of a stretch that its film does not have."""
+
+    label_id: int
+    movie: str
+    vocabulary: str
+    value: str
+    start_seconds: float
+    end_seconds: float
+
+    def __str__(self) -> str:
+        span = f"{format_time(self.start_seconds)} to {format_time(self.end_seconds)}"
+        return f"{self.vocabulary}={self.value} from {span} of {self.movie}"
 
 
 def import_labels(session: Session, path: Path) -> LabelImport:
@@ -82,6 +101,32 @@ def count_labels(session: Session) -> list[LabelCount]:
     columns = (LabelRow.vocabulary, LabelRow.value, LabelRow.split)
     query = select(*columns, func.count(), func.count(LabelRow.movie_id.distinct())).group_by(*columns)
     return [LabelCount(*row) for row in session.execute(query.order_by(*columns))]
+
+
+def lost_labels(session: Session, seconds: Mapping[int, float]) -> list[LostLabel]:
+    """Labels that do not fit into their films, which are so many seconds long (by movie id).
+
+    One that goes on for no more than ``LABEL_SLACK_SECONDS`` after the film's end fits: times are rounded.
+    """
+    columns = (LabelRow.movie_id, LabelRow.id, MovieRow.name, LabelRow.vocabulary, LabelRow.value)
+    query = select(*columns, LabelRow.start_seconds, LabelRow.end_seconds).join(
+        MovieRow, MovieRow.id == LabelRow.movie_id
+    )
+    if len(seconds) == 1:
+        query = query.where(LabelRow.movie_id.in_(seconds))
+    timed = session.execute(query.where(LabelRow.end_seconds.is_not(None)).order_by(LabelRow.id))
+    return [
+        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end or 0.0)
+        for movie_id, label_id, movie, vocabulary, value, start, end in timed
+        if movie_id in seconds
+        if not 0 <= (start or 0.0) < (end or 0.0) <= seconds[movie_id] + LABEL_SLACK_SECONDS
+    ]
+
+
+def delete_labels(session: Session, labels: Sequence[LostLabel]) -> None:
+    """Take them out."""
+    for label in labels:
+        session.execute(delete(LabelRow).where(LabelRow.id == label.label_id))
 
 
 def _seconds(text: str, where: str) -> float | None:

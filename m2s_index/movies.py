@@ -225,4 +225,5 @@ def _as_movie(row: MovieRow, shots: int, scenes: int, genres: tuple[str, ...]) -
         row.stream_index,
     )  # fmt: skip
     seconds = float((row.end_pts - row.start_pts) * row.time_base)
-    return Movie(row.id, row.path, row.name, row.title, row.year, genres, info, crop, shots, scenes, seconds)
+    facts = (row.id, row.path, row.name, row.title, row.year, genres, info, crop)
+    return Movie(*facts, shots, scenes, seconds, row.damaged_packets)

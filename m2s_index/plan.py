@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from m2s_index.catalog import Catalog, options_text
 from m2s_index.cut_lists import LIST_PREFIX, find_list, list_name, read_cut_list
 from m2s_index.errors import UsageError, VideoError
+from m2s_index.failures import Failure, list_failures
 from m2s_index.files import find_candidates, full_path, identify
 from m2s_index.movies import move_movie, remove_movie
 from m2s_index.schema import MovieRow
@@ -24,14 +25,6 @@ DECODED_PX_PER_SECOND = 150e6
 SHOTS_PER_HOUR = 1200
 KEYFRAME_BYTES = 26_000
 """Size of one stored key frame at the default 544 pixels: only used to estimate, until there are films."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be indexed, and why; ``error`` names it."""
-
-    path: str
-    error: str
 
 
 @dataclass(frozen=True)
@@ -93,8 +86,11 @@ class BuildPlan:
 class _Planner:
     """Sorts files into what a plan holds."""
 
-    def __init__(self, known: list[MovieRow], options: BuildOptions, shots_from: Path | None) -> None:
+    def __init__(
+        self, known: list[MovieRow], failed: list[Failure], options: BuildOptions, shots_from: Path | None
+    ) -> None:
         self._options, self._shots_from = options, shots_from
+        self._failed = {failure.path: failure for failure in failed}
         self._by_path = {row.path: row for row in known}
         self._by_fingerprint = {row.fingerprint: row for row in known}
         self._planned: dict[str, str] = {}
@@ -104,11 +100,15 @@ class _Planner:
         self.moved: list[MovedFilm] = []
         self.touched: list[MovedFilm] = []
         self.copies: list[tuple[str, str]] = []
+        self.failures: list[Failure] = []
 
     def add(self, path: Path, claims_video: bool) -> None:
         row = self._by_path.get(full_path(path))
         if row and self._looks_the_same(row, path) and self._cut_the_same(row, path):
             self.unchanged.append(row.id)
+            return
+        if (failure := self._failed.get(full_path(path))) and self._looks_the_same(failure.file, path):
+            self.failures.append(failure)
             return
         file = identify(path)
         twin = self._by_fingerprint.get(file.fingerprint)
@@ -181,9 +181,9 @@ class _Planner:
         return row.options == options_text(wanted)
 
     @staticmethod
-    def _looks_the_same(row: MovieRow, path: Path) -> bool:
+    def _looks_the_same(known: MovieRow | FileIdentity | None, path: Path) -> bool:
         status = path.stat()
-        return (status.st_size, status.st_mtime_ns) == (row.size_bytes, row.modified_ns)
+        return known is not None and (status.st_size, status.st_mtime_ns) == (known.size_bytes, known.modified_ns)
 
 
 def plan_build(
@@ -193,6 +193,7 @@ def plan_build(
     pool: WorkerPool,
     *,
     shots_from: Path | None = None,
+    retry_failed: bool = False,
     on_file: Callable[[int], None] = lambda count: None,
 ) -> BuildPlan:
     """Look at every file under ``paths``; films are opened, and no more than their first frame decoded.
@@ -200,19 +201,23 @@ def plan_build(
     Args:
         catalog: what is known already; None where there is no catalogue yet.
         shots_from: a cut list, or a folder of them by the films' stems; films without one are looked at.
+        retry_failed: also read the files that could not be read before and have not changed since; else
+            they are failures again, without being opened.
         on_file: called with the number of files looked at so far.
     """
     known: list[MovieRow] = []
+    failed: list[Failure] = []
     if catalog is not None:
         with catalog.read() as session:
             known = list(session.scalars(select(MovieRow)))
+            failed = [] if retry_failed else list_failures(session)
             session.expunge_all()
-    planner = _Planner(known, options, shots_from)
-    failures: list[Failure] = []
+    planner = _Planner(known, failed, options, shots_from)
+    failures = planner.failures
     other_files = 0
 
-    def fail(path: Path | str, error: str) -> None:
-        failures.append(Failure(str(path), error))
+    def fail(path: Path | str, error: str, file: FileIdentity | None = None) -> None:
+        failures.append(Failure(str(path), error, file))
 
     found = find_candidates(paths, on_error=fail)
     for count, candidate in enumerate(found, start=1):
@@ -234,7 +239,7 @@ def plan_build(
             except UsageError as exc:
                 fail(job.path, f"{job.path}: {exc}")
         elif isinstance(message, Failed) and (claims_video or not message.no_video):
-            fail(job.path, message.error)
+            fail(job.path, message.error, file)
         else:
             other_files += 1
     # Workers answer in any order; ids follow the order of the files.

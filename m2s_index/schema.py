@@ -167,6 +167,20 @@ class LabelRow(Base):
     source: Mapped[str] = mapped_column(Text)
 
 
+class FailureRow(Base):
+    """A file that could not be read, as it then was, and why. Not tried again until it changes."""
+
+    __tablename__ = "failures"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(FilePath, unique=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    modified_ns: Mapped[int] = mapped_column(BigInteger)
+    error: Mapped[str] = mapped_column(Text)
+    failed_at: Mapped[str] = mapped_column(String(32), default=now_text)
+
+
 class EncoderRow(Base):
     """An encoder that has been used here. ``identity`` is canonical JSON, ``key`` its SHA-256."""
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from m2s_index.catalog import Catalog
+from m2s_index.failures import list_failures
 from m2s_index.index_file import index_state
 from m2s_index.matrices import default_encoder, list_encoders
 from m2s_index.movies import list_movies
@@ -13,9 +14,9 @@ from m2s_index.names import display_path
 
 
 def catalog_status(catalog: Catalog) -> dict[str, Any]:
-    """Films, totals, encoders, and how each encoder's index file stands to the database."""
+    """Films, totals, failures, encoders, and how each encoder's index file stands to the database."""
     with catalog.read() as session:
-        movies = list_movies(session)
+        movies, failures = list_movies(session), list_failures(session)
         default = default_encoder(session)
         encoders = []
         for encoder in list_encoders(session):
@@ -54,11 +55,16 @@ def catalog_status(catalog: Catalog) -> dict[str, Any]:
                 "seconds": movie.duration_seconds,
                 "shots": movie.shots,
                 "scenes": movie.scenes,
+                "damaged_packets": movie.damaged_packets,
                 "codec": movie.info.codec,
                 "width": movie.info.width_px,
                 "height": movie.info.height_px,
             }
             for movie in movies
+        ],
+        "failures": [
+            {"path": display_path(f.path), "error": display_path(f.error), "failed_at": f.failed_at}
+            for f in failures
         ],
         "encoders": encoders,
     }

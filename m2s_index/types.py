@@ -95,7 +95,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Movie:
-    """A film in the catalogue. ``name`` is the file's stem; ``crop`` is None where there are no bars."""
+    """A film in the catalogue. ``name`` is the file's stem; ``crop`` is None where there are no bars;
+    ``damaged_packets`` could not be decoded and were skipped.
+    """
 
     movie_id: int
     path: str
@@ -108,6 +110,7 @@ class Movie:
     shots: int
     scenes: int
     duration_seconds: float
+    damaged_packets: int
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,11 @@ class Film:
     scenes: tuple[tuple[int, int], ...]
     keyframes_file: str
     keyframes_bytes: int
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first frame's start to the last one's end."""
+        return float((self.end_pts - self.start_pts) * self.info.time_base)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def layer(module: str) -> str:
 def test_the_test_sees_the_source():
     """All four folders are read, and the imports that are known to be there are found."""
     assert {layer(name) for name in modules()} == set(FOLDERS)
-    assert any(i.importer == "m2s_index.cli.index" and i.module == "m2s_index.build" and i.running for i in ALL)
+    assert any(i.importer == "m2s_index.cli.build" and i.module == "m2s_index.build" and i.running for i in ALL)
     assert any(i.importer == "m2s_index.catalog" and i.module == "m2s_index.db" and not i.running for i in ALL)
 
 
