@@ -1,6 +1,7 @@
 # make demo   a small catalogue of rendered films, indexed and searched, from nothing
 # make test   the whole test suite, from nothing
 # make check  style, types and structure
+# make kills  every kill of a build at a bad moment, of which the test suite does some
 # make bench  the figures in docs/benchmarks.md (DATA=folder with video/ and place/)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ DATA ?= ../shared/data
 STAMP := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo install test test-fast check format bench clean
+.PHONY: demo install test test-fast check kills format bench clean
 
 demo: $(STAMP)
 	$(BIN)/m2s demo
@@ -35,6 +36,10 @@ check: $(STAMP)
 	mkdir -p build/typing/m2s_index
 	for part in m2s_index/* encoders cli migrations; do ln -sfn $(CURDIR)/$$part build/typing/m2s_index/; done
 	MYPYPATH=build/typing $(BIN)/mypy --config-file pyproject.toml -p m2s_index
+
+# Sixty builds killed at random moments, and one killed before every step it takes.
+kills: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "slow or long" tests/test_interruptions.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, KeyFrameError
 from m2s_index.index_file import REMEDY, index_state, open_index, stray_files, write_index
 from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
+from m2s_index.labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import StoredEncoder, decode_matrix, iter_embeddings, list_encoders
 from m2s_index.names import display_path
 from m2s_index.schema import Base, EmbeddingRow, FeatureRow, MovieRow, SceneRow, ShotRow
@@ -59,7 +60,7 @@ def verify_catalog(catalog: Catalog) -> Verification:
         problems += _database(session)
         if not problems:
             bad = _bad_matrices(session)
-            problems += [*_times(session), *_matrices(bad), *_keyframes(catalog, session)]
+            problems += [*_times(session), *_matrices(bad), *_labels(session), *_keyframes(catalog, session)]
             notes += [*_sources(session), *_not_embedded(session)]
             for encoder in list_encoders(session):
                 sound = not any(encoder_id == encoder.encoder_id for _, encoder_id in bad)
@@ -97,6 +98,9 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
             for model in (FeatureRow, EmbeddingRow):
                 session.execute(delete(model).where(model.movie_id == movie_id, model.encoder_id == encoder_id))
             yield f"{name}: damaged vectors dropped; 'm2s index build' with that encoder makes them again"
+        lost = _lost_labels(session)
+        delete_labels(session, lost)
+        yield from (f"label {label}: deleted" for label in lost)
         encoders = list_encoders(session)
     for path in stray_files(catalog):
         path.unlink(missing_ok=True)
@@ -237,6 +241,16 @@ def _count(session: Session, column: object) -> dict[int, int]:
 def _first_scene_ids(session: Session) -> dict[int, int]:
     rows = session.execute(select(SceneRow.movie_id, SceneRow.id).where(SceneRow.index == 0))
     return {int(row[0]): int(row[1]) for row in rows}
+
+
+def _labels(session: Session) -> Iterator[Problem]:
+    for label in _lost_labels(session):
+        yield Problem("a label of what its film does not have", str(label), f"{REBUILD}, which deletes it")
+
+
+def _lost_labels(session: Session) -> list[LostLabel]:
+    films = session.execute(select(MovieRow.id, MovieRow.start_pts, MovieRow.end_pts, MovieRow.time_base))
+    return lost_labels(session, {movie_id: float((end - start) * base) for movie_id, start, end, base in films})
 
 
 def _keyframes(catalog: Catalog, session: Session) -> Iterator[Problem]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +18,6 @@ from plain_builds import MeanColour, library_build
 from tiny_films import write_tiny_film
 
 from m2s_index.catalog import Catalog, saved_options
-from m2s_index.encoders.registry import make_encoder
 from m2s_index.errors import CatalogError
 from m2s_index.lock import BuildLock
 from m2s_index.types import EncoderIdentity, Float32Array, Image
@@ -471,153 +466,3 @@ def test_two_builds_at_the_same_moment(films, built_catalog, tmp_path):
     for process, text in zip(running, said, strict=True):
         assert process.returncode == 0 or "is being changed by process" in text, text
     assert contents(tmp_path / "c") == contents(built_catalog)
-
-
-# --- interruptions --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def many_films(tmp_path_factory):
-    """Seven films, enough to interrupt a build in their midst."""
-    folder = tmp_path_factory.mktemp("many")
-    for number in range(7):
-        write_tiny_film(folder / f"{number}.mp4", seed=40 + number, shots=18)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole_build(many_films, tmp_path_factory):
-    """What a build of them gives that nobody interrupts."""
-    folder = tmp_path_factory.mktemp("whole") / "c"
-    library_build(folder, make_encoder("gist"), [many_films])
-    return contents(folder)
-
-
-def start_build(films: Path, folder: Path) -> subprocess.Popen[str]:
-    """A build in a process group of its own."""
-    return subprocess.Popen(
-        [*M2S, "index", "build", str(films), "--catalog", str(folder), "--workers", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def gone(group: int) -> bool:
-    """Whether all processes of a group end, given a moment."""
-    for _ in range(50):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def indexed(folder: Path) -> int:
-    """How many films are in the catalogue now."""
-    try:
-        with closing(sqlite3.connect(f"file:{folder / 'catalog.sqlite'}?mode=ro", uri=True)) as db:
-            return int(db.execute("SELECT count(*) FROM movies").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
-
-
-def wait_for_films(process: subprocess.Popen[str], folder: Path, wanted: int) -> None:
-    until = time.monotonic() + 60
-    while indexed(folder) < wanted and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    assert process.poll() is None, process.communicate()
-
-
-def stray_files(folder: Path) -> list[str]:
-    """What is in the catalogue's folder and belongs to nothing."""
-    known = {
-        file for (file,) in sql(folder, "SELECT keyframes_file FROM movies UNION SELECT file FROM index_files")
-    }
-    known |= {"catalog.sqlite", "build.lock"}
-    return [str(path) for path in folder.rglob("*") if path.is_file() and path.name not in known]
-
-
-def test_interrupt(many_films, whole_build, tmp_path, m2s):
-    """Ctrl-C stops a build within two seconds: what is whole is kept and can be queried, the way on is named,
-    and the next build completes it to what it would have been.
-    """
-    folder = tmp_path / "c"
-    process = start_build(many_films, folder)
-    wait_for_films(process, folder, 2)
-    started = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    _, said = process.communicate(timeout=20)
-    assert time.monotonic() - started < 2
-    assert process.returncode == 130
-    assert "run the same command to go on" in said
-    assert "Traceback" not in said
-    kept = contents(folder)
-    assert 2 <= len(kept) < len(whole_build)
-    assert all(film == whole_build[name] for name, film in kept.items())
-    hits = m2s("query", "--scene", f"{Path(next(iter(kept))).stem}#0", "--json", "--catalog", folder).json()["hits"]
-    assert hits
-    done = build(m2s, many_films, "--catalog", folder)
-    assert counts(done) == {"unchanged": len(kept), "indexed": len(whole_build) - len(kept)}
-    assert contents(folder) == whole_build
-    assert stray_files(folder) == []
-
-
-@pytest.mark.slow
-def test_interrupt_of_a_single_process(many_films, tmp_path):
-    """An interrupt that reaches the main process alone (kill -INT) stops it as well, and its decoders."""
-    process = start_build(many_films, tmp_path / "c")
-    wait_for_films(process, tmp_path / "c", 1)
-    started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert time.monotonic() - started < 2
-    assert process.returncode == 130
-    assert gone(process.pid)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-def test_killed_build(many_films, whole_build, tmp_path, m2s, seed):
-    """A build that is killed with all its processes at any moment leaves whole films only, no files that
-    the next build does not clear away, and the next build completes it.
-    """
-    folder = tmp_path / "c"
-    process = start_build(many_films, folder)
-    wait_for_films(process, folder, seed % 4)
-    time.sleep(random.Random(seed).uniform(0, 0.8))
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    if (folder / "catalog.sqlite").exists() and indexed(folder):
-        kept = contents(folder)
-        assert all(film == whole_build[name] for name, film in kept.items())
-        name = Path(next(iter(kept))).stem
-        assert m2s("query", "--scene", f"{name}#0", "--catalog", folder).status == 0
-    build(m2s, many_films, "--catalog", folder)
-    assert contents(folder) == whole_build
-    assert stray_files(folder) == []
-    assert m2s("index", "verify", "--catalog", folder).status == 0
-
-
-@pytest.mark.slow
-def test_queries_during_a_build_see_whole_films(many_films, whole_build, tmp_path, m2s):
-    """While a build runs, queries answer, and see films with all their scenes or not at all."""
-    folder = tmp_path / "c"
-    process = start_build(many_films, folder)
-    wait_for_films(process, folder, 1)
-    scenes = {Path(name).stem: len(film["scenes"]) for name, film in whole_build.items()}
-    seen = set()
-    while process.poll() is None:
-        with Catalog.open(folder) as catalog, catalog.read() as session:
-            from m2s_index.movies import list_scenes
-
-            found = [scene.movie for scene in list_scenes(session)]
-        assert {name: found.count(name) for name in found} == {name: scenes[name] for name in found}
-        ran = m2s("query", "--scene", f"{found[0]}#0", "-k", "1000", "--json", "--catalog", folder)
-        assert ran.status == 0, ran.stderr
-        hits = [hit["movie"] for hit in ran.json()["hits"]]
-        assert {n: hits.count(n) + (n == found[0]) for n in hits} == {n: scenes[n] for n in hits}
-        assert m2s("index", "status", "--json", "--catalog", folder).status == 0
-        seen.add(len(set(hits)))
-    assert process.wait() == 0
-    process.communicate()
-    assert len(seen) > 1
