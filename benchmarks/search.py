@@ -28,8 +28,10 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.filters import NO_FILTER, SceneFilter
-from m2s_index.index_file import index_file, write_index
-from m2s_index.matrices import find_encoder, register_encoder
+from m2s_index.index_file import index_file
+from m2s_index.index_writer import write_index
+from m2s_index.matrices import find_encoder
+from m2s_index.matrix_writer import register_encoder
 from m2s_index.schema import EmbeddingRow, GenreRow, LabelRow, MovieRow, SceneRow
 from m2s_index.search import Searcher
 from m2s_index.types import EncoderIdentity
@@ -140,10 +142,10 @@ def timed(call: Callable[[], object]) -> float:
 
 def bare_selector(searcher: Searcher, wanted: SceneFilter, movie_id: int) -> tuple[Any, float]:
     """What FAISS is given for a filter, and the share of scenes that it leaves."""
-    with searcher._catalog.read() as session:
-        state = searcher._current(session)
+    with searcher._catalog.reader() as reader:
+        state = searcher._current(reader)
         scene = type("Scene", (), {"movie_id": movie_id})()
-        selection = searcher._selection(session, state, wanted, scene)
+        selection = searcher._selection(reader, state, wanted, scene)
     if selection is None:
         return None, 1.0
     share = selection.count(state.embeddings.scene_ids) / state.embeddings.scenes
@@ -164,8 +166,8 @@ def measure(searcher: Searcher, wanted: SceneFilter, k: int, runs: int) -> tuple
     share = cold = 1.0
     for run in range(runs + 1):
         scene_id = int(random.integers(1, scenes + 1))
-        with searcher._catalog.read() as session:
-            query = searcher._state.vectors(session, np.array([scene_id]))
+        with searcher._catalog.reader() as reader:
+            query = searcher._state.vectors(reader, np.array([scene_id]))
         if not run:  # the first warms up, and must find nothing ready
             searcher._columns.follow(searcher._state.ranges)
             searcher._filters.clear()
@@ -192,9 +194,9 @@ def bare_parameters(kind: str, inner: Any, selector: Any) -> Any:
 
 def report(catalog: Catalog, kind: str, k: int, runs: int) -> Iterator[str]:
     """The table of one kind of index."""
-    with catalog.read() as session:
-        encoder = find_encoder(session, None)
-        file = index_file(session, encoder)
+    with catalog.reader() as reader:
+        encoder = find_encoder(reader, None)
+        file = index_file(reader, encoder)
     start = time.perf_counter()
     if file is None or file.kind != kind:
         file = write_index(catalog, encoder, kind=kind)  # type: ignore[arg-type]

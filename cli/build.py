@@ -196,9 +196,10 @@ def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOp
     """The catalogue's options with those given now in their place, and its default encoder's name."""
     from dataclasses import replace
 
-    from m2s_index.catalog import saved_options
     from m2s_index.matrices import default_encoder
     from m2s_index.scenes import group_scenes
+    from m2s_index.sessions import reader_of
+    from m2s_index.settings import saved_options
     from m2s_index.shots import make_detector
     from m2s_index.types import BuildOptions
 
@@ -207,7 +208,7 @@ def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOp
         options, name = BuildOptions(), None
     else:
         with known.read() as session:
-            options, stored = saved_options(session), default_encoder(session)
+            options, stored = saved_options(session), default_encoder(reader_of(session))
             name = stored.identity.name if stored else None
     if "scene_shots" in given and "scene_stride" not in given:
         given["scene_stride"] = min(options.scene_stride, given["scene_shots"])

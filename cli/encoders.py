@@ -77,7 +77,7 @@ def info(name: str, catalog_folder: Path, output_format: str) -> None:
 def use(name: str, catalog_folder: Path) -> None:
     """Make encoder NAME the catalogue's default."""
     from m2s_index.catalog import Catalog
-    from m2s_index.matrices import use_encoder
+    from m2s_index.matrix_writer import use_encoder
 
     with Catalog.open(catalog_folder, writable=True) as catalog, catalog.write() as session:
         encoder = use_encoder(session, name)

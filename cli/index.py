@@ -101,10 +101,11 @@ def remove(movie: str, catalog_folder: Path) -> None:
     from m2s_index.lock import BuildLock
     from m2s_index.movies import remove_movie
     from m2s_index.refs import find_movie
+    from m2s_index.sessions import reader_of
 
     with Catalog.open(catalog_folder, writable=True) as catalog, BuildLock(catalog_folder):
         with catalog.write() as session:
-            found = find_movie(session, movie, bare_number_is_id=True)
+            found = find_movie(reader_of(session), movie, bare_number_is_id=True)
             file = remove_movie(session, found.movie_id)
         delete_keyframes(catalog.keyframes_folder, file)
     click.echo(f"removed {found.name} from {catalog_folder}")

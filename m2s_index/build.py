@@ -15,18 +15,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from m2s_index.assembly import FilmAssembly, embed_movie, movies_without, sweep_keyframes
-from m2s_index.catalog import Catalog, save_options
+from m2s_index.catalog import Catalog
 from m2s_index.encoder import Encoder
 from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import Failure, forget_lost, record_failure
-from m2s_index.index_file import IndexFile, write_index
+from m2s_index.index_file import IndexFile
 from m2s_index.index_kinds import Kind
+from m2s_index.index_writer import write_index
 from m2s_index.labels import LostLabel
-from m2s_index.matrices import register_encoder
+from m2s_index.matrix_writer import register_encoder
 from m2s_index.metadata import MovieMetadata, apply_metadata
 from m2s_index.movies import get_movie
 from m2s_index.plan import BuildPlan, PlannedFilm, note_moves
+from m2s_index.settings import save_options
 from m2s_index.types import BuildOptions
 from m2s_index.wire import Failed, Job, Progress
 from m2s_index.workers import WorkerPool

@@ -1,29 +1,27 @@
 """The catalogue: one folder with a database, key frames and FAISS files. The database is the only truth.
 
-Opening, transactions and settings. Movies, shots and scenes are in ``movies``, matrices in ``matrices``,
-references in ``refs``, filters in ``filters``, FAISS files in ``index_file``.
+Opening and transactions. Movies, shots and scenes are in ``movies``, matrices in ``matrices``, references in
+``refs``, filters in ``filters``, FAISS files in ``index_file``, settings in ``settings``.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import select, text
-from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.orm import Session
-
-from m2s_index.db import SCHEMA_REVISION, can_write, open_engine
+from m2s_index.db import SCHEMA_REVISION, can_write, connect
 from m2s_index.errors import CatalogDamagedError, CatalogError, CatalogMissingError, CatalogVersionError
 from m2s_index.files import CATALOG_DATABASE
-from m2s_index.schema import SettingRow
-from m2s_index.types import BuildOptions
+from m2s_index.reading import Reader
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
 DATABASE_NAME = CATALOG_DATABASE
 
@@ -31,14 +29,15 @@ DATABASE_NAME = CATALOG_DATABASE
 class Catalog:
     """An open catalogue. Use it as a context manager.
 
-    ``read`` and ``write`` give a session in one transaction; several processes may read while one writes.
+    ``reader``, ``read`` and ``write`` each give one transaction: a search's, which loads no SQLAlchemy, and
+    sessions. Several threads and processes may read while one writes.
     """
 
     def __init__(self, folder: Path, *, writable: bool) -> None:
         self.folder = folder
         self.writable = writable
-        self._reading = open_engine(folder / DATABASE_NAME, writable=False)
-        self._writing = open_engine(folder / DATABASE_NAME, writable=True) if writable else None
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._engines: dict[bool, Engine] = {}
 
     @classmethod
     def open(cls, folder: Path, *, writable: bool = False, create: bool = False) -> Catalog:
@@ -92,9 +91,10 @@ class Catalog:
 
     def close(self) -> None:
         """Close all connections."""
-        self._reading.dispose()
-        if self._writing:
-            self._writing.dispose()
+        while self._idle:
+            self._idle.pop().close()
+        for engine in self._engines.values():
+            engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -108,32 +108,64 @@ class Catalog:
         return f"Catalog({str(self.folder)!r})"
 
     @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """A reader that sees one state of the catalogue."""
+        with self._wrapped(), self._reading() as reader:
+            yield reader
+
+    @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the catalogue."""
-        with self._wrapped(), Session(self._reading) as session:
+        from sqlalchemy.orm import Session
+
+        with self._wrapped(), Session(self._engine(writable=False)) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes appear together, or, if the block raises, not at all."""
-        if self._writing is None:
+        from sqlalchemy.orm import Session
+
+        if not self.writable:
             raise CatalogError(f"catalogue {self.folder} was opened for reading only")
-        with self._wrapped(), Session(self._writing) as session, session.begin():
+        with self._wrapped(), Session(self._engine(writable=True)) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _reading(self) -> Iterator[Reader]:
+        # The connection that was used last is taken first: it has the pages and the statements at hand.
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = connect(self.folder / DATABASE_NAME, writable=False)
+        try:
+            connection.execute("BEGIN")
+            yield Reader(connection)
+        finally:
+            connection.rollback()
+            self._idle.append(connection)
+
+    def _engine(self, *, writable: bool) -> Engine:
+        from m2s_index.sessions import open_engine
+
+        if writable not in self._engines:
+            # Of two threads' engines the first is kept; the other has no connection yet.
+            self._engines.setdefault(writable, open_engine(self.folder / DATABASE_NAME, writable=writable))
+        return self._engines[writable]
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError as exc:
-            reason = str(exc.orig)
-            if isinstance(exc, OperationalError) or "malformed" not in reason:
+        except Exception as exc:
+            reason = getattr(exc, "orig", exc)  # SQLAlchemy's errors carry SQLite's own
+            if not isinstance(reason, sqlite3.Error):
+                raise
+            if isinstance(reason, sqlite3.OperationalError) or "malformed" not in str(reason):
                 raise CatalogError(f"catalogue {self.folder}: {reason}") from exc
             raise CatalogDamagedError(
                 f"catalogue {self.folder} is damaged ({reason}): run 'm2s index verify', or restore a backup"
             ) from exc
-        except sqlite3.Error as exc:
-            raise CatalogError(f"catalogue {self.folder}: {exc}") from exc
 
     def _check_schema(self, *, create: bool) -> None:
         revision, tables = self._revision()
@@ -157,27 +189,29 @@ class Catalog:
 
     def _revision(self) -> tuple[str | None, set[str]]:
         """The schema's revision, None where there is none, and the names of the tables."""
-        engine = self._writing or self._reading
+        if not (self.folder / DATABASE_NAME).exists():
+            return None, set()
         try:
-            with engine.connect() as connection:
-                tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+            with self._reading() as reader:
+                tables = set(reader.texts("SELECT name FROM sqlite_master"))
                 if "alembic_version" not in tables:
                     return None, tables
-                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar(), tables
-        except DatabaseError as exc:
-            reason = str(exc.orig)
-            if "not a database" in reason or "malformed" in reason:
-                state = "not a database" if "not a database" in reason else "damaged"
+                return reader.value("SELECT version_num FROM alembic_version"), tables
+        except sqlite3.Error as exc:
+            if "not a database" in str(exc) or "malformed" in str(exc):
+                state = "not a database" if "not a database" in str(exc) else "damaged"
                 raise CatalogDamagedError(
-                    f"{self.folder / DATABASE_NAME} is {state} ({reason}): restore a backup, or move it "
+                    f"{self.folder / DATABASE_NAME} is {state} ({exc}): restore a backup, or move it "
                     "away and build again"
                 ) from exc
-            raise CatalogError(f"cannot open the catalogue in {self.folder}: {reason}") from exc
+            raise CatalogError(f"cannot open the catalogue in {self.folder}: {exc}") from exc
 
     def _upgrade(self) -> None:
         from alembic.util import CommandError
+        from sqlalchemy.exc import OperationalError
 
         from m2s_index.migrate import upgrade
+        from m2s_index.sessions import open_engine
 
         engine = open_engine(self.folder / DATABASE_NAME, writable=True)
         try:
@@ -194,29 +228,3 @@ class Catalog:
             ) from exc
         finally:
             engine.dispose()
-
-
-def get_setting(session: Session, key: str) -> str | None:
-    """A setting of the catalogue, or None."""
-    return session.scalar(select(SettingRow.value).where(SettingRow.key == key))
-
-
-def set_setting(session: Session, key: str, value: str) -> None:
-    """Set it, whether or not it was."""
-    session.merge(SettingRow(key=key, value=value))
-
-
-def saved_options(session: Session) -> BuildOptions:
-    """The options of the catalogue's builds: the defaults until a build sets others."""
-    value = get_setting(session, "build_options")
-    return BuildOptions(**json.loads(value)) if value else BuildOptions()
-
-
-def save_options(session: Session, options: BuildOptions) -> None:
-    """Keep the options for the next build."""
-    set_setting(session, "build_options", options_text(options))
-
-
-def options_text(options: BuildOptions) -> str:
-    """Canonical JSON: equal options give equal text."""
-    return json.dumps(asdict(options), sort_keys=True)

@@ -1,4 +1,4 @@
-"""How a connection to a catalogue's database is made. The tables are in ``schema``, no queries live here.
+"""How a connection to a catalogue's database is made. Queries are asked through ``reading`` and ``sessions``.
 
 SQLite is opened with foreign keys on, a busy time-out, and a write-ahead log; on a network folder, where
 a shared-memory file cannot work, with the rollback journal; on read-only media, immutable.
@@ -10,8 +10,6 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-
-from sqlalchemy import Engine, QueuePool, create_engine, event
 
 SCHEMA_REVISION = "0002"
 """The newest migration. A test holds it against Alembic's own head, so that reading needs no Alembic."""
@@ -43,40 +41,38 @@ def file_system_type(path: Path, mountinfo: Iterable[str] | None = None) -> str:
     return kind
 
 
-def _configure(connection: sqlite3.Connection, journal: str | None) -> None:
-    # SQLAlchemy then begins transactions itself (see _begin): sqlite3's own would not cover DDL.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    if journal:
-        # Larger pages suit rows that hold whole matrices; only an empty file takes the setting.
-        cursor.execute("PRAGMA page_size = 16384")
-        cursor.execute(f"PRAGMA journal_mode = {journal}")
-        cursor.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
-    cursor.close()
+def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """A connection to the SQLite file at ``path``, in no transaction; a writable one makes the file.
 
-
-def open_engine(path: Path, *, writable: bool) -> Engine:
-    """An engine on the SQLite file at ``path``. Nothing is read or made until it is first used.
-
-    A writer's transactions begin with ``BEGIN IMMEDIATE``, so that two never deadlock on an upgrade.
+    Raises:
+        sqlite3.Error: it cannot be opened or, where it is to be written, is no database.
     """
-    network = file_system_type(path.parent) in NETWORK_FILE_SYSTEMS
-    journal = ("DELETE" if network else "WAL") if writable else None
-
-    def connect() -> sqlite3.Connection:
+    if writable:
+        mode = "mode=rwc"
+    else:
         # A reader of a WAL database must write its shared-memory file, or find it. Where it is not there
         # and cannot be made, the media is read-only and the file may be taken as immutable.
-        reader = "mode=rw" if can_write(path) else "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
-        uri = f"{path.resolve().as_uri()}?{'mode=rwc' if writable else reader}"
-        return sqlite3.connect(uri, uri=True, check_same_thread=False, cached_statements=256)
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
-    begin = "BEGIN IMMEDIATE" if writable else "BEGIN"
-    event.listen(engine, "connect", lambda connection, _record: _configure(connection, journal))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
+        mode = "mode=rw" if can_write(path) else "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{mode}",
+        uri=True,
+        isolation_level=None,  # transactions are begun by who asks: sqlite3's own would not cover DDL
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if writable:
+            journal = "DELETE" if file_system_type(path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
+            # Larger pages suit rows that hold whole matrices; only an empty file takes the setting.
+            connection.execute("PRAGMA page_size = 16384")
+            connection.execute(f"PRAGMA journal_mode = {journal}")
+            connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def can_write(path: Path) -> bool:

@@ -7,13 +7,11 @@ import re
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import ColumnElement, false, or_, select
-from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
+from m2s_index.reading import Reader, json_list
 from m2s_index.refs import find_movie
-from m2s_index.scene_columns import SceneColumns, SceneRanges, alike, read_ids
-from m2s_index.schema import GenreRow, MovieRow
+from m2s_index.scene_columns import SceneColumns, SceneRanges, alike
 from m2s_index.selection import Selection
 from m2s_index.types import Int64Array
 
@@ -106,11 +104,11 @@ def parse_label(text: str) -> tuple[str, str]:
     return vocabulary, value
 
 
-def resolve(session: Session, wanted: SceneFilter, columns: SceneColumns) -> Selection | None:
+def resolve(reader: Reader, wanted: SceneFilter, columns: SceneColumns) -> Selection | None:
     """The scenes that a filter leaves, but for ``other_movies``, which depends on the query; None is all.
 
     Args:
-        session: of the catalogue.
+        reader: of the catalogue.
         wanted: the filter.
         columns: of the encoder's scenes; filled here, with what the filter needs.
 
@@ -118,18 +116,17 @@ def resolve(session: Session, wanted: SceneFilter, columns: SceneColumns) -> Sel
         UnknownReferenceError: one of its movies is unknown or ambiguous.
     """
     found: list[Selection] = []
-    movie_ids = _movie_ids(session, wanted)
-    if movie_ids is not None:
-        found.append(columns.ranges.of_movies(movie_ids))
+    if wanted.movies or wanted.not_movies or wanted.genres or wanted.years:
+        found.append(columns.ranges.of_movies(_movie_ids(reader, wanted, columns.ranges.movie_ids)))
     if wanted.min_seconds is not None or wanted.max_seconds is not None:
-        seconds = columns.seconds(session)
+        seconds = columns.seconds(reader)
         fits = seconds >= (wanted.min_seconds or 0.0)
         if wanted.max_seconds is not None:
             fits &= seconds <= wanted.max_seconds
         found.append(Selection(mask=fits))
     for vocabulary in dict.fromkeys(vocabulary for vocabulary, _ in wanted.labels):
         values = [value for name, value in wanted.labels if name == vocabulary]
-        found.append(columns.labelled(session, vocabulary, values))
+        found.append(columns.labelled(reader, vocabulary, values))
     if not found:
         return None
     selection = found[0]
@@ -157,29 +154,28 @@ def _shell(text: str) -> str:
     return text if re.fullmatch(r"[\w./:=+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _movie_ids(session: Session, wanted: SceneFilter) -> Int64Array | None:
-    """The movies that a filter's conditions on movies leave, or None where it has none."""
-    if not (wanted.movies or wanted.not_movies or wanted.genres or wanted.years):
-        return None
-    query = select(MovieRow.id)
+def _movie_ids(reader: Reader, wanted: SceneFilter, movie_ids: Int64Array) -> Int64Array:
+    """Those of the movies that a filter's conditions on movies leave."""
     if wanted.movies:
-        query = query.where(MovieRow.id.in_([find_movie(session, m).movie_id for m in wanted.movies]))
+        movie_ids = np.intersect1d(movie_ids, [find_movie(reader, m).movie_id for m in wanted.movies])
     if wanted.not_movies:
-        query = query.where(MovieRow.id.not_in([find_movie(session, m).movie_id for m in wanted.not_movies]))
+        movie_ids = np.setdiff1d(movie_ids, [find_movie(reader, m).movie_id for m in wanted.not_movies])
     if wanted.years:
         first, last = wanted.years
-        query = query.where(MovieRow.year.is_not(None))
-        query = query if first is None else query.where(MovieRow.year >= first)
-        query = query if last is None else query.where(MovieRow.year <= last)
+        years = (-math.inf if first is None else first, math.inf if last is None else last)
+        movie_ids = np.intersect1d(movie_ids, reader.ids("SELECT id FROM movies WHERE year BETWEEN ? AND ?", years))
     if wanted.genres:
-        is_one = or_(false(), *(_is_genre(session, genre) for genre in wanted.genres))
-        query = query.where(MovieRow.id.in_(select(GenreRow.movie_id).where(is_one)))
-    return read_ids(session, query)
+        genres = json_list(spelling for genre in wanted.genres for spelling in _spellings(reader, genre))
+        ids = reader.ids(
+            "SELECT movie_id FROM movie_genres WHERE genre IN (SELECT value FROM json_each(?))", (genres,)
+        )
+        movie_ids = np.intersect1d(movie_ids, ids)
+    return movie_ids
 
 
-def _is_genre(session: Session, genre: str) -> ColumnElement[bool]:
-    """The condition for one genre: as it is written or, where none is written so, without case."""
-    same = GenreRow.genre == genre
-    if session.scalar(select(GenreRow.genre).where(same).limit(1)) is not None:
-        return same
-    return GenreRow.genre.in_(alike(session, select(GenreRow.genre).distinct(), genre))
+def _spellings(reader: Reader, genre: str) -> list[str]:
+    """How a genre is stored: as it is written or, where none is written so, without case."""
+    same = "SELECT 1 FROM movie_genres WHERE genre IN (SELECT value FROM json_each(?))"
+    if reader.value(same, (json_list([genre]),)):
+        return [genre]
+    return alike(reader.texts("SELECT DISTINCT genre FROM movie_genres"), genre)

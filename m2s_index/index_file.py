@@ -1,7 +1,7 @@
-"""The FAISS file of an encoder: a cache beside the database, written whole, and checked before it is opened.
+"""The FAISS file of an encoder: a cache beside the database, checked before it is opened.
 
-Written to a temporary file, synced, renamed and recorded in one transaction. What was added to or taken
-from the catalogue since then shows in the difference between the file's entries and the embeddings.
+``index_writer`` writes it. What was added to or taken from the catalogue since then shows in the difference
+between the file's entries and the embeddings.
 """
 
 from __future__ import annotations
@@ -9,29 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select
-from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import IndexFileError, UsageError
-from m2s_index.files import sync_folder
-from m2s_index.index_kinds import KINDS, Kind, available_memory_bytes, choose_kind
-from m2s_index.matrices import StoredEncoder, iter_embeddings
-from m2s_index.scene_columns import read_columns
-from m2s_index.schema import EmbeddingRow, IndexEntryRow, IndexFileRow
+from m2s_index.errors import IndexFileError
+from m2s_index.index_kinds import KINDS, Kind
+from m2s_index.matrices import StoredEncoder, decode_matrix
+from m2s_index.reading import Reader
 from m2s_index.types import Int64Array, SceneEmbeddings
-from m2s_index.vectors import VectorIndex, build_index, load_index
+from m2s_index.vectors import VectorIndex, load_index
 
-MOVIES_AT_ONCE = 16
-_FILE_NAME = re.compile(r"[0-9]+-[0-9]+\.faiss", re.ASCII)
+FILE_NAME = re.compile(r"[0-9]+-[0-9]+\.faiss", re.ASCII)
 ASKED_FOR = "asked for"
 REMEDY = "rebuild it with 'm2s index repair'"
 
@@ -107,121 +100,88 @@ class OpenedIndex:
     index: VectorIndex
 
 
-def write_index(
-    catalog: Catalog,
-    encoder: StoredEncoder,
-    *,
-    kind: Kind | Literal["auto"] | None = None,
-    memory_bytes: int | None = None,
-) -> IndexFile:
-    """Build an encoder's index from its embeddings, put it in place and record it.
-
-    Args:
-        catalog: a writable one.
-        encoder: whose embeddings.
-        kind: of index; "auto" chooses by number and memory; None keeps to what was asked for before, if
-            anything was, else chooses.
-        memory_bytes: free memory to choose by; None asks the system.
-
-    Raises:
-        IndexFileError: FAISS or the file system failed. The old file and its record then still stand.
-    """
-    if kind not in (None, "auto", *KINDS):
-        raise UsageError(f"there is no index kind '{kind}': use one of {', '.join(KINDS)}")
-    identity = encoder.identity
-    # Through a connection of its own that only reads: a writer's would lock others out until it is built.
-    with Catalog(catalog.folder, writable=False) as reader, reader.read() as session:
-        entries = embedding_entries(session, encoder)
-        chosen, reason = choose_kind(entries.scenes, identity.dimension, memory_bytes or available_memory_bytes())
-        earlier = index_file(session, encoder)
-        if kind is None and earlier and earlier.reason == ASKED_FOR:
-            kind = earlier.kind
-        if kind is not None and kind != "auto":
-            chosen, reason = kind, ASKED_FOR
-        if chosen == "compressed" and entries.scenes < 256:
-            chosen, reason = "exact", f"{entries.scenes:,} scenes are too few to learn a compression from"
-        index = build_index(
-            chosen, identity.metric, identity.dimension, entries.scenes,
-            lambda: stored_vectors(session, encoder, entries),
-        )  # fmt: skip
-    try:
-        return _put_in_place(catalog, encoder, index, reason, entries)
-    except OSError as exc:
-        raise IndexFileError(f"cannot write the index file in {catalog.index_folder}: {exc.strerror}") from exc
-
-
 def open_index(catalog: Catalog, encoder: StoredEncoder) -> OpenedIndex:
     """Load an encoder's index file, after it has been checked against its record.
 
     Raises:
         IndexFileError: there is none, or it is not what was recorded; the message says which.
     """
-    with catalog.read() as session:
-        file, entries = _recorded(session, encoder)
+    with catalog.reader() as reader:
+        file, entries = _recorded(reader, encoder)
     while True:
         try:
             return _load(catalog, encoder, file, entries)
         except IndexFileError:
             # A writer may have replaced the file between our look at the record and at the folder.
-            with catalog.read() as session:
-                again, entries = _recorded(session, encoder)
+            with catalog.reader() as reader:
+                again, entries = _recorded(reader, encoder)
             if again.generation == file.generation:
                 raise
             file = again
 
 
-def index_file(session: Session, encoder: StoredEncoder) -> IndexFile | None:
+def index_file(reader: Reader, encoder: StoredEncoder) -> IndexFile | None:
     """What is recorded of an encoder's index file, or None."""
-    row = session.scalar(select(IndexFileRow).where(IndexFileRow.encoder_id == encoder.encoder_id))
-    return None if row is None else _as_file(row)
+    row = reader.first(
+        "SELECT id, encoder_id, generation, file, kind, reason, size_bytes, sha256, vectors, columns, created_at "
+        "FROM index_files WHERE encoder_id = ?",
+        (encoder.encoder_id,),
+    )
+    return None if row is None else IndexFile(*row)
 
 
-def index_state(session: Session, encoder: StoredEncoder) -> IndexState:
+def index_state(reader: Reader, encoder: StoredEncoder) -> IndexState:
     """How an encoder's index file stands to the database, by the records: the file is not looked at."""
-    embeddings = embedding_entries(session, encoder)
-    file = index_file(session, encoder)
-    filed = file_entries(session, file)
+    embeddings = embedding_entries(reader, encoder)
+    file = index_file(reader, encoder)
+    filed = file_entries(reader, file)
     return IndexState(file, embeddings, embeddings.less(filed), filed.less(embeddings))
 
 
-def embedding_entries(session: Session, encoder: StoredEncoder) -> Entries:
+def embedding_entries(reader: Reader, encoder: StoredEncoder) -> Entries:
     """An encoder's embedding matrices."""
-    query = select(EmbeddingRow.id, EmbeddingRow.movie_id, EmbeddingRow.first_scene_id, EmbeddingRow.rows).where(
-        EmbeddingRow.encoder_id == encoder.encoder_id
+    return _entries(
+        reader.columns(
+            "SELECT id, movie_id, first_scene_id, rows FROM embeddings WHERE encoder_id = ?",
+            (encoder.encoder_id,),
+            "i8,i8,i8,i8",
+        )
     )
-    return _entries(read_columns(session, query, "i8,i8,i8,i8"))
 
 
-def file_entries(session: Session, file: IndexFile | None) -> Entries:
+def file_entries(reader: Reader, file: IndexFile | None) -> Entries:
     """The matrices that went into an index file."""
-    query = select(
-        IndexEntryRow.embedding_id, IndexEntryRow.movie_id, IndexEntryRow.first_scene_id, IndexEntryRow.rows
-    ).where(IndexEntryRow.index_file_id == (file.index_file_id if file else -1))
-    return _entries(read_columns(session, query, "i8,i8,i8,i8"))
+    return _entries(
+        reader.columns(
+            "SELECT embedding_id, movie_id, first_scene_id, rows FROM index_entries WHERE index_file_id = ?",
+            (file.index_file_id if file else -1,),
+            "i8,i8,i8,i8",
+        )
+    )
 
 
-def stored_vectors(session: Session, encoder: StoredEncoder, entries: Entries) -> Iterator[SceneEmbeddings]:
-    """Their matrices from the database, in order of scene id, a few in memory at once."""
-    for start in range(0, len(entries), MOVIES_AT_ONCE):
-        part = entries.embedding_ids[start : start + MOVIES_AT_ONCE].tolist()
-        found = dict(iter_embeddings(session, encoder, part))
-        yield from (found[embedding_id] for embedding_id in part)
+def stored_vectors(reader: Reader, entries: Entries) -> Iterator[SceneEmbeddings]:
+    """Their matrices from the database, in order of scene id, one at a time.
+
+    Raises:
+        CatalogDamagedError: one does not fit its shape.
+    """
+    for embedding_id in entries.embedding_ids.tolist():
+        row = reader.first(
+            "SELECT movie_id, first_scene_id, rows, columns, dtype, data FROM embeddings WHERE id = ?",
+            (embedding_id,),
+        )
+        assert row is not None  # entries are of the reader's own state
+        movie_id, first_scene_id, rows, columns, dtype, data = row
+        matrix = decode_matrix(data, rows, columns, dtype, f"movie {movie_id}")
+        yield SceneEmbeddings(np.arange(first_scene_id, first_scene_id + rows, dtype=np.int64), matrix)
 
 
-def stray_files(catalog: Catalog) -> list[Path]:
-    """Files in the index folder that no record names: left by writers that died, safe to delete."""
-    with catalog.read() as session:
-        known = set(session.scalars(select(IndexFileRow.file)))
-    if not catalog.index_folder.is_dir():
-        return []
-    return sorted(path for path in catalog.index_folder.iterdir() if path.is_file() and path.name not in known)
-
-
-def _recorded(session: Session, encoder: StoredEncoder) -> tuple[IndexFile, Entries]:
-    file = index_file(session, encoder)
+def _recorded(reader: Reader, encoder: StoredEncoder) -> tuple[IndexFile, Entries]:
+    file = index_file(reader, encoder)
     if file is None:
         raise IndexFileError(f"there is no index file for encoder '{encoder.name}' yet: {REMEDY}")
-    return file, file_entries(session, file)
+    return file, file_entries(reader, file)
 
 
 def _load(catalog: Catalog, encoder: StoredEncoder, file: IndexFile, entries: Entries) -> OpenedIndex:
@@ -241,7 +201,7 @@ def checked_path(catalog: Catalog, file: IndexFile) -> Path:
         IndexFileError: it is missing, or has changed since it was written.
     """
     # The record may come from someone else's catalogue: it must not lead out of the folder.
-    if not _FILE_NAME.fullmatch(file.file) or file.kind not in KINDS:
+    if not FILE_NAME.fullmatch(file.file) or file.kind not in KINDS:
         raise IndexFileError(f"the record of the index file names {file.file!r} ({file.kind}): {REMEDY}")
     path = catalog.index_folder / file.file
     try:
@@ -260,60 +220,6 @@ def checked_path(catalog: Catalog, file: IndexFile) -> Path:
     return path
 
 
-def _put_in_place(
-    catalog: Catalog, encoder: StoredEncoder, index: VectorIndex, reason: str, entries: Entries
-) -> IndexFile:
-    folder = catalog.index_folder
-    folder.mkdir(exist_ok=True)
-    temporary = folder / f"{encoder.encoder_id}-{secrets.token_hex(8)}.tmp"
-    try:
-        index.save(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = os.fstat(stream.fileno()).st_size
-        # The write transaction lets one writer at a time choose the next generation's name.
-        with catalog.write() as session:
-            old = index_file(session, encoder)
-            generation = old.generation + 1 if old else 1
-            final = folder / f"{encoder.encoder_id}-{generation}.faiss"
-            temporary.replace(final)
-            sync_folder(folder)
-            row = IndexFileRow(
-                encoder_id=encoder.encoder_id, generation=generation, file=final.name, kind=index.kind,
-                reason=reason, size_bytes=size, sha256=sha256, vectors=len(index), columns=index.dimension,
-            )  # fmt: skip
-            _record(session, row, entries)
-            written = _as_file(row)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if old and old.file != written.file and _FILE_NAME.fullmatch(old.file):
-        (folder / old.file).unlink(missing_ok=True)
-    return written
-
-
-def _record(session: Session, row: IndexFileRow, entries: Entries) -> None:
-    session.execute(delete(IndexFileRow).where(IndexFileRow.encoder_id == row.encoder_id))
-    session.add(row)
-    session.flush()
-    columns = (entries.embedding_ids, entries.movie_ids, entries.first_scene_ids, entries.rows)
-    names = ("embedding_id", "movie_id", "first_scene_id", "rows")
-    values = [
-        {"index_file_id": row.id, **dict(zip(names, entry, strict=True))}
-        for entry in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-    if values:
-        session.execute(insert(IndexEntryRow), values)
-
-
 def _entries(rows: NDArray[np.void]) -> Entries:
     rows = rows[np.argsort(rows["f2"], kind="stable")]
     return Entries(rows["f0"].copy(), rows["f1"].copy(), rows["f2"].copy(), rows["f3"].copy())
-
-
-def _as_file(row: IndexFileRow) -> IndexFile:
-    kind: Kind = row.kind  # type: ignore[assignment]  # checked against KINDS before the file is opened
-    return IndexFile(
-        row.id, row.encoder_id, row.generation, row.file, kind, row.reason, row.size_bytes, row.sha256,
-        row.vectors, row.columns, row.created_at,
-    )  # fmt: skip

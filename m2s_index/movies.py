@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from m2s_index.catalog import options_text
 from m2s_index.errors import CatalogError
-from m2s_index.matrices import add_vectors
+from m2s_index.matrix_writer import add_vectors
 from m2s_index.names import display_name
 from m2s_index.schema import GenreRow, LabelRow, MovieRow, SceneRow, ShotRow
+from m2s_index.settings import options_text
 from m2s_index.titles import guess_title
 from m2s_index.types import BuildOptions, Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
 
@@ -120,21 +120,12 @@ def list_scenes(session: Session, *, movie_id: int | None = None, ids: list[int]
         query = query.where(SceneRow.movie_id == movie_id)
     if ids is not None:
         query = query.where(SceneRow.id.in_(ids))
-    return [as_scene(row, name) for row, name in session.execute(query.order_by(SceneRow.id))]
-
-
-def as_scene(row: SceneRow, movie: str) -> Scene:
-    """A row as the value that leaves the catalogue."""
-    return Scene(
-        row.id,
-        row.movie_id,
-        movie,
-        row.index,
-        row.first_shot,
-        row.end_shot,
-        row.start_seconds,
-        row.end_seconds,
-    )
+    return [
+        Scene(
+            row.id, row.movie_id, name, row.index, row.first_shot, row.end_shot, row.start_seconds, row.end_seconds
+        )
+        for row, name in session.execute(query.order_by(SceneRow.id))
+    ]  # fmt: skip
 
 
 def _transition(value: str) -> Transition:

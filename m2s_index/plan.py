@@ -9,13 +9,14 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from m2s_index.catalog import Catalog, options_text
+from m2s_index.catalog import Catalog
 from m2s_index.cut_lists import LIST_PREFIX, find_list, list_name, read_cut_list
 from m2s_index.errors import UsageError, VideoError
 from m2s_index.failures import Failure, list_failures
 from m2s_index.files import find_candidates, full_path, identify
 from m2s_index.movies import move_movie, remove_movie
 from m2s_index.schema import MovieRow
+from m2s_index.settings import options_text
 from m2s_index.types import BuildOptions, FileIdentity, VideoInfo
 from m2s_index.wire import Failed, Job
 from m2s_index.workers import WorkerPool

@@ -15,18 +15,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import PurePath
-
-from sqlalchemy import ColumnElement, func, select, true
-from sqlalchemy.orm import Session
+from typing import Any
 
 from m2s_index.errors import UnknownReferenceError
-from m2s_index.movies import as_scene
-from m2s_index.schema import MovieRow, SceneRow
+from m2s_index.reading import Reader, Values, json_list
 from m2s_index.types import Scene
 
 MAX_LISTED = 10
 _TIME = re.compile(r"(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:\.[0-9]*)?)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MOVIES = "SELECT id, name, title, path FROM movies"
+_SCENES = (
+    'SELECT s.id, s.movie_id, m.name, s."index", s.first_shot, s.end_shot, s.start_seconds, s.end_seconds, '
+    "m.title, m.year FROM scenes s JOIN movies m ON m.id = s.movie_id"
+)
 _FORMS = "a scene is written 12 (its id), 'MOVIE#7' (the scene whose index is 7) or 'MOVIE@1:02:03'"
 
 
@@ -40,7 +42,7 @@ class MovieReference:
     path: str
 
 
-def find_scene(session: Session, ref: str) -> Scene:
+def find_scene(reader: Reader, ref: str) -> Scene:
     """The scene that ``ref`` names.
 
     A time names the last scene that begins at or before it: where scenes overlap the later one, and in a
@@ -52,7 +54,7 @@ def find_scene(session: Session, ref: str) -> Scene:
     """
     text = ref.strip()
     if _NUMBER.fullmatch(text):
-        return _scene_by_id(session, int(text))
+        return _scene_by_id(reader, int(text))
     split = max(text.rfind("#"), text.rfind("@"))
     if split < 0:
         raise UnknownReferenceError(f"{_quoted(ref)} is no scene: {_FORMS}")
@@ -64,18 +66,18 @@ def find_scene(session: Session, ref: str) -> Scene:
             raise UnknownReferenceError(
                 f"{_quoted(place)} after the # of {_quoted(ref)} is no scene index: {_FORMS}"
             )
-        return _scene_by_index(session, find_movie(session, name), int(place))
+        return _scene_by_index(reader, find_movie(reader, name), int(place))
     seconds = parse_time(place)
     if seconds is None:
         raise UnknownReferenceError(f"{_quoted(place)} after the @ of {_quoted(ref)} is no time: {_FORMS}")
-    return _scene_at(session, find_movie(session, name), seconds)
+    return _scene_at(reader, find_movie(reader, name), seconds)
 
 
-def find_movie(session: Session, text: str, *, bare_number_is_id: bool = False) -> MovieReference:
+def find_movie(reader: Reader, text: str, *, bare_number_is_id: bool = False) -> MovieReference:
     """The movie that ``text`` names.
 
     Args:
-        session: of the catalogue.
+        reader: of the catalogue.
         text: a path, a file name with or without its ending, or the start of a title or name.
         bare_number_is_id: take "12" for a movie id, not for a name.
 
@@ -85,16 +87,16 @@ def find_movie(session: Session, text: str, *, bare_number_is_id: bool = False) 
     """
     text = text.strip()
     if bare_number_is_id and _NUMBER.fullmatch(text):
-        found = _movies(session, MovieRow.id == int(text))
+        found = _movies(reader, f"{_MOVIES} WHERE id = ?", (int(text),))
         if not found:
             raise UnknownReferenceError(f"there is no movie with the id {text}: 'm2s index status' lists them")
         return found[0]
     # Nearly always a name is typed as it is stored, which an index finds; else all are looked through.
-    same = MovieRow.name.in_([_shown(text), _shown(PurePath(text).stem)])
-    for tier in _exact_tiers(text, _movies(session, same)):
+    names = (_shown(text), _shown(PurePath(text).stem))
+    for tier in _exact_tiers(text, _movies(reader, f"{_MOVIES} WHERE name IN (?, ?) ORDER BY id", names)):
         if tier:
             return _only(text, tier)
-    movies = _movies(session, true())
+    movies = _movies(reader, f"{_MOVIES} ORDER BY id")
     for tier in _tiers(text, movies) if text else ():
         if tier:
             return _only(text, tier)
@@ -119,9 +121,17 @@ def format_time(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def _movies(session: Session, condition: ColumnElement[bool]) -> list[MovieReference]:
-    columns = select(MovieRow.id, MovieRow.name, MovieRow.title, MovieRow.path)
-    return [MovieReference(*row) for row in session.execute(columns.where(condition).order_by(MovieRow.id))]
+def scenes_by_id(reader: Reader, scene_ids: list[int]) -> dict[int, tuple[Scene, str | None, int | None]]:
+    """Scenes, each with its movie's title and year; ids that there are none of are left out."""
+    query = f"{_SCENES} WHERE s.id IN (SELECT value FROM json_each(?))"  # noqa: S608 - constants
+    return {row[0]: (_as_scene(row), row[8], row[9]) for row in reader.rows(query, (json_list(scene_ids),))}
+
+
+def _movies(reader: Reader, query: str, values: Values = ()) -> list[MovieReference]:
+    return [
+        MovieReference(movie_id, name, title, os.fsdecode(path))
+        for movie_id, name, title, path in reader.rows(query, values)
+    ]
 
 
 def _only(text: str, found: list[MovieReference]) -> MovieReference:
@@ -192,41 +202,40 @@ def _suggestions(text: str, movies: list[MovieReference]) -> str:
     return "; did you mean " + " or ".join(f"'{name}'" for name in found) + "?"
 
 
-def _scene_by_id(session: Session, scene_id: int) -> Scene:
-    found = session.execute(
-        select(SceneRow, MovieRow.name)
-        .join(MovieRow, MovieRow.id == SceneRow.movie_id)
-        .where(SceneRow.id == scene_id)
-    ).first()
-    if found is None:
-        low, high = session.execute(select(func.min(SceneRow.id), func.max(SceneRow.id))).one()
+def _scene_by_id(reader: Reader, scene_id: int) -> Scene:
+    found = scenes_by_id(reader, [scene_id])
+    if not found:
+        low, high = next(reader.rows("SELECT min(id), max(id) FROM scenes"))
         known = "the catalogue holds no scenes" if low is None else f"ids here run from {low} to {high}"
         raise UnknownReferenceError(f"there is no scene with the id {scene_id}: {known}")
-    return as_scene(found[0], found[1])
+    return found[scene_id][0]
 
 
-def _scene_by_index(session: Session, movie: MovieReference, index: int) -> Scene:
-    row = session.scalar(select(SceneRow).where(SceneRow.movie_id == movie.movie_id, SceneRow.index == index))
+def _scene_by_index(reader: Reader, movie: MovieReference, index: int) -> Scene:
+    row = reader.first(f'{_SCENES} WHERE s.movie_id = ? AND s."index" = ?', (movie.movie_id, index))
     if row is None:
-        count = session.scalar(select(func.count()).where(SceneRow.movie_id == movie.movie_id)) or 0
+        count = reader.value("SELECT count(*) FROM scenes WHERE movie_id = ?", (movie.movie_id,))
         known = f"{count} scenes, #0 to #{count - 1}" if count > 1 else f"{count} scene{'' if count else 's'}"
         raise UnknownReferenceError(f"'{movie.name}' has no scene #{index}: it has {known}")
-    return as_scene(row, movie.name)
+    return _as_scene(row)
 
 
-def _scene_at(session: Session, movie: MovieReference, seconds: Fraction) -> Scene:
-    start, end, base = session.execute(
-        select(MovieRow.start_pts, MovieRow.end_pts, MovieRow.time_base).where(MovieRow.id == movie.movie_id)
-    ).one()
-    length = (end - start) * base
+def _scene_at(reader: Reader, movie: MovieReference, seconds: Fraction) -> Scene:
+    times = reader.first("SELECT start_pts, end_pts, time_base FROM movies WHERE id = ?", (movie.movie_id,))
+    assert times is not None  # the reference is of the reader's own state
+    length = (times[1] - times[0]) * Fraction(times[2])
     if seconds >= length:
         raise UnknownReferenceError(
             f"'{movie.name}' has no scene at {format_time(float(seconds))}: it is {format_time(float(length))} long"
         )
-    scenes = select(SceneRow).where(SceneRow.movie_id == movie.movie_id)
-    row = session.scalar(
-        scenes.where(SceneRow.start_seconds <= float(seconds)).order_by(SceneRow.index.desc()).limit(1)
-    ) or session.scalar(scenes.order_by(SceneRow.index).limit(1))
+    scenes = f"{_SCENES} WHERE s.movie_id = ?"
+    row = reader.first(
+        f'{scenes} AND s.start_seconds <= ? ORDER BY s."index" DESC LIMIT 1', (movie.movie_id, float(seconds))
+    ) or reader.first(f'{scenes} ORDER BY s."index" LIMIT 1', (movie.movie_id,))
     if row is None:
         raise UnknownReferenceError(f"'{movie.name}' has no scenes")
-    return as_scene(row, movie.name)
+    return _as_scene(row)
+
+
+def _as_scene(row: tuple[Any, ...]) -> Scene:
+    return Scene(*row[:8])

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Executable, and_, select
-from sqlalchemy.orm import Session
 
-from m2s_index.schema import LabelRow, SceneRow
+from m2s_index.reading import Reader, json_list
 from m2s_index.selection import BoolArray, Selection
 from m2s_index.types import Int64Array
 
 Float64Array = NDArray[np.float64]
 CACHED_LABELS = 64
+_LABELLED = (
+    "FROM labels WHERE vocabulary IN (SELECT value FROM json_each(?)) AND value IN (SELECT value FROM json_each(?))"
+)
 FEW_RANGES = 20_000
 """Up to so many, setting slices is faster than a running sum over all scenes."""
 
@@ -77,32 +77,35 @@ class SceneColumns:
         self.ranges = ranges
         self._labels.clear()
 
-    def seconds(self, session: Session) -> Float64Array:
+    def seconds(self, reader: Reader) -> Float64Array:
         """How long each scene is: float64 [limit], by scene id; NaN where there is no such scene."""
-        self._read_new(session)
+        self._read_new(reader)
         return self._seconds[: self.ranges.limit]
 
-    def labelled(self, session: Session, vocabulary: str, values: list[str]) -> Selection:
+    def labelled(self, reader: Reader, vocabulary: str, values: list[str]) -> Selection:
         """The scenes that carry one of the values."""
-        bits = np.bitwise_or.reduce([self._of_label(session, vocabulary, value) for value in values])
+        bits = np.bitwise_or.reduce([self._of_label(reader, vocabulary, value) for value in values])
         return Selection(mask=np.unpackbits(bits, count=self.ranges.limit).view(np.bool_))
 
-    def _of_label(self, session: Session, vocabulary: str, value: str) -> NDArray[np.uint8]:
+    def _of_label(self, reader: Reader, vocabulary: str, value: str) -> NDArray[np.uint8]:
         """The scenes that carry a label, as one bit for each id below the limit."""
         key = vocabulary, value
         if key not in self._labels:
             if len(self._labels) >= CACHED_LABELS:
                 self._labels.pop(next(iter(self._labels)))
-            starts, ends = self._read_label(session, vocabulary, value)
+            starts, ends = self._read_label(reader, vocabulary, value)
             self._labels[key] = np.packbits(_covered(starts, ends, self.ranges.limit))
         return self._labels[key]
 
-    def _read_label(self, session: Session, vocabulary: str, value: str) -> tuple[Int64Array, Int64Array]:
+    def _read_label(self, reader: Reader, vocabulary: str, value: str) -> tuple[Int64Array, Int64Array]:
         """The ranges of scene ids that carry a label: their starts and ends (exclusive), int64 each."""
-        self._read_new(session)
-        query = select(LabelRow.movie_id, LabelRow.start_seconds, LabelRow.end_seconds)
-        # NumPy takes None for NaN in a float column.
-        rows = read_columns(session, query.where(_is_label(session, vocabulary, value)), "i8,f8,f8")
+        self._read_new(reader)
+        vocabularies, values = _spellings(reader, vocabulary, value)
+        rows = reader.columns(
+            f"SELECT movie_id, start_seconds, end_seconds {_LABELLED}",
+            (json_list(vocabularies), json_list(values)),
+            "i8,f8,f8",
+        )
         rows = rows[np.isin(rows["f0"], self.ranges.movie_ids)]
         order = np.argsort(self.ranges.movie_ids)
         owners = order[np.searchsorted(self.ranges.movie_ids, rows["f0"], sorter=order)]
@@ -125,52 +128,36 @@ class SceneColumns:
             high = np.where(searching & ~earlier, middle, high)
         return low
 
-    def _read_new(self, session: Session) -> None:
+    def _read_new(self, reader: Reader) -> None:
         if len(self._seconds) >= self.ranges.limit:
             return
-        query = (
-            select(SceneRow.id, SceneRow.duration_seconds, SceneRow.start_seconds, SceneRow.end_seconds)
-            .where(SceneRow.id >= len(self._seconds))
-            .order_by(SceneRow.id)
+        rows = reader.columns(
+            "SELECT id, duration_seconds, start_seconds, end_seconds FROM scenes WHERE id >= ? ORDER BY id",
+            (len(self._seconds),),
+            "i8,f8,f8,f8",
         )
-        rows = read_columns(session, query, "i8,f8,f8,f8")
         size = max(self.ranges.limit, int(rows["f0"][-1]) + 1 if len(rows) else 0)
         self._seconds = _longer(self._seconds, size, rows["f0"], rows["f1"])
         self._middles = _longer(self._middles, size, rows["f0"], (rows["f2"] + rows["f3"]) / 2)
 
 
-def read_columns(session: Session, query: Executable, dtype: str) -> NDArray[np.void]:
-    """A query's rows as a structured array (fields f0, f1, …), read without a Python object for each."""
-    result = session.connection().execute(query)
-    try:
-        # The DBAPI's cursor gives the rows as they are in the database.
-        return np.fromiter(cast(Iterable[Any], result.cursor), np.dtype(dtype))
-    finally:
-        result.close()
+def alike(known: Iterable[str], text: str) -> list[str]:
+    """Those of the known texts which are ``text`` but for case."""
+    return [stored for stored in known if stored.casefold() == text.casefold()]
 
 
-def read_ids(session: Session, query: Executable) -> Int64Array:
-    """The single column of whole numbers that a query gives: int64 [N]."""
-    result = session.connection().execute(query)
-    try:
-        return np.fromiter((row[0] for row in cast(Iterable[Any], result.cursor)), np.int64)
-    finally:
-        result.close()
-
-
-def alike(session: Session, known: Executable, text: str) -> list[str]:
-    """Those of the texts that a query gives which are ``text`` but for case."""
-    return [stored for stored in session.scalars(known) if stored.casefold() == text.casefold()]
-
-
-def _is_label(session: Session, vocabulary: str, value: str) -> ColumnElement[bool]:
-    """The condition for one label: as it is written or, where no label is written so, without case."""
-    same = and_(LabelRow.vocabulary == vocabulary, LabelRow.value == value)
-    if session.scalar(select(LabelRow.id).where(same).limit(1)) is not None:
-        return same
-    vocabularies = alike(session, select(LabelRow.vocabulary).distinct(), vocabulary)
-    known = select(LabelRow.value).where(LabelRow.vocabulary.in_(vocabularies)).distinct()
-    return and_(LabelRow.vocabulary.in_(vocabularies), LabelRow.value.in_(alike(session, known, value)))
+def _spellings(reader: Reader, vocabulary: str, value: str) -> tuple[list[str], list[str]]:
+    """How a label's vocabulary and value are stored: as they are written or, where no label is written so,
+    without case.
+    """
+    if reader.value(f"SELECT 1 {_LABELLED}", (json_list([vocabulary]), json_list([value]))):
+        return [vocabulary], [value]
+    vocabularies = alike(reader.texts("SELECT DISTINCT vocabulary FROM labels"), vocabulary)
+    values = reader.texts(
+        "SELECT DISTINCT value FROM labels WHERE vocabulary IN (SELECT value FROM json_each(?))",
+        (json_list(vocabularies),),
+    )
+    return vocabularies, alike(values, value)
 
 
 def _longer(column: Float64Array, size: int, ids: Int64Array, values: Float64Array) -> Float64Array:

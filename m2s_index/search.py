@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from sqlalchemy import Select, bindparam, select
-from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
 from m2s_index.filters import NO_FILTER, SceneFilter, resolve, same_for_any_query, without_movie
 from m2s_index.matrices import StoredEncoder, find_encoder, identity_key
 from m2s_index.nearest import Float64Array, nearest
-from m2s_index.refs import find_scene
+from m2s_index.reading import Reader
+from m2s_index.refs import find_scene, scenes_by_id
 from m2s_index.scene_columns import NO_SCENES, SceneColumns
-from m2s_index.schema import MovieRow, SceneRow
 from m2s_index.search_state import SearchState, current_state
 from m2s_index.selection import Selection
 from m2s_index.types import EncoderIdentity, Float32Array, Int64Array, Scene, SearchHit
 
 CACHED_FILTERS = 64
-SCENES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,9 @@ class Searcher:
         self._filters: dict[SceneFilter, Selection | None] = {}
         self._state: SearchState | None = None
         try:
-            with self._catalog.read() as session:
-                self.encoder: StoredEncoder = find_encoder(session, encoder_name)
-                self._current(session)
+            with self._catalog.reader() as reader:
+                self.encoder: StoredEncoder = find_encoder(reader, encoder_name)
+                self._current(reader)
         except BaseException:
             self.close()
             raise
@@ -102,16 +99,16 @@ class Searcher:
             UnknownReferenceError: the scene, or a movie of the filter, is unknown or ambiguous.
         """
         _check_k(k)
-        with self._catalog.read() as session:
-            state = self._current(session)
-            query = self._query_scene(session, scene)
-            vector = state.vectors(session, np.array([query.scene_id]))
+        with self._catalog.reader() as reader:
+            state = self._current(reader)
+            query = find_scene(reader, str(scene))
+            vector = state.vectors(reader, np.array([query.scene_id]))
             if not len(vector):
                 raise UsageError(
                     f"scene {query.scene_id} has no embedding by encoder '{self.encoder.name}'; "
                     f"make it with 'm2s index build --encoder {self.encoder.name}'"
                 )
-            return self._search(session, state, vector[0], k, wanted, query)
+            return self._search(reader, state, vector[0], k, wanted, query)
 
     def search_vector(
         self, vector: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
@@ -131,10 +128,10 @@ class Searcher:
         """
         _check_k(k)
         query = self._checked(vector, encoder)
-        with self._catalog.read() as session:
-            state = self._current(session)
-            scene = None if exclude_scene_id is None else find_scene(session, str(exclude_scene_id))
-            return self._search(session, state, query, k, wanted, scene)
+        with self._catalog.reader() as reader:
+            state = self._current(reader)
+            scene = None if exclude_scene_id is None else find_scene(reader, str(exclude_scene_id))
+            return self._search(reader, state, query, k, wanted, scene)
 
     def search_vectors(
         self, vectors: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
@@ -143,24 +140,18 @@ class Searcher:
         """``search_vector`` for each row of float32 [Q, D], all in one state of the catalogue."""
         _check_k(k)
         queries = [self._checked(vector, encoder) for vector in vectors]
-        with self._catalog.read() as session:
-            state = self._current(session)
-            return [self._search(session, state, query, k, wanted, None) for query in queries]
+        with self._catalog.reader() as reader:
+            state = self._current(reader)
+            return [self._search(reader, state, query, k, wanted, None) for query in queries]
 
-    def _current(self, session: Session) -> SearchState:
-        state = current_state(self._catalog, session, self.encoder, self._state, use_gpu=self._use_gpu)
+    def _current(self, reader: Reader) -> SearchState:
+        state = current_state(self._catalog, reader, self.encoder, self._state, use_gpu=self._use_gpu)
         if state is not self._state:
             # Labels, years or genres may have changed too: what filters leave is asked again.
             self._state = state
             self._filters.clear()
             self._columns.follow(state.ranges)
         return state
-
-    def _query_scene(self, session: Session, scene: int | str) -> Scene:
-        if isinstance(scene, int) and 0 < scene < 2**63:
-            for found, _, _ in _scenes(session, np.array([scene])).values():
-                return found
-        return find_scene(session, str(scene))
 
     def _checked(self, vector: Float32Array, encoder: EncoderIdentity | None) -> Float32Array:
         own = self.encoder.identity
@@ -182,14 +173,14 @@ class Searcher:
         return (vector / norm).astype(np.float32) if own.metric == "cosine" and norm > 0 else vector
 
     def _search(
-        self, session: Session, state: SearchState, vector: Float32Array, k: int, wanted: SceneFilter,
+        self, reader: Reader, state: SearchState, vector: Float32Array, k: int, wanted: SceneFilter,
         query: Scene | None,
     ) -> QueryResult:  # fmt: skip
-        selection = self._selection(session, state, wanted, query)
+        selection = self._selection(reader, state, wanted, query)
         excluded = -1 if query is None else query.scene_id
         found = [
             nearest(
-                part, vector, k + (excluded >= 0), selection, lambda ids: state.vectors(session, ids),
+                part, vector, k + (excluded >= 0), selection, lambda ids: state.vectors(reader, ids),
                 state.gpu if state.opened and part is state.opened.index else None,
             )
             for part in state.parts
@@ -199,14 +190,14 @@ class Searcher:
         kept = (ids != excluded) & np.isfinite(distances)
         ids, distances = ids[kept], distances[kept]
         order = np.lexsort((ids, distances))[:k]
-        hits = self._hits(session, ids[order], distances[order])
+        hits = self._hits(reader, ids[order], distances[order])
         notes = state.notes
         if not hits and wanted:
             notes = (*notes, f"nothing left by {wanted.describe()}")
         return QueryResult(query, self.encoder.name, hits, notes)
 
     def _selection(
-        self, session: Session, state: SearchState, wanted: SceneFilter, query: Scene | None
+        self, reader: Reader, state: SearchState, wanted: SceneFilter, query: Scene | None
     ) -> Selection | None:
         if query is None and wanted.other_movies:
             raise UsageError("--other-movies means other than the query's own: the query must be a scene")
@@ -215,7 +206,7 @@ class Searcher:
             if key not in self._filters:
                 if len(self._filters) >= CACHED_FILTERS:
                     self._filters.pop(next(iter(self._filters)))
-                self._filters[key] = resolve(session, key, self._columns)
+                self._filters[key] = resolve(reader, key, self._columns)
             selection = self._filters[key]
         if query is not None and wanted.other_movies:
             selection = without_movie(selection, query.movie_id, state.ranges)
@@ -224,38 +215,13 @@ class Searcher:
             selection = state.kept if selection is None else selection.and_also(state.kept, limit)
         return selection
 
-    def _hits(self, session: Session, ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
-        known = _scenes(session, ids)
+    def _hits(self, reader: Reader, ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
+        known = scenes_by_id(reader, ids.tolist())
         cosine = self.encoder.identity.metric == "cosine"
         return tuple(
             SearchHit(rank, *known[scene_id], distance, 1 - distance * distance / 2 if cosine else -distance)
             for rank, (scene_id, distance) in enumerate(zip(ids.tolist(), distances.tolist(), strict=True), 1)
         )
-
-
-def _scenes(session: Session, ids: Int64Array) -> dict[int, tuple[Scene, str | None, int | None]]:
-    """Scenes by id, each with its movie's title and year; unknown ids are left out."""
-    known: dict[int, tuple[Scene, str | None, int | None]] = {}
-    connection = session.connection()
-    for start in range(0, len(ids), SCENES_AT_ONCE):
-        part = ids[start : start + SCENES_AT_ONCE].tolist()
-        for row in connection.execute(_SCENES, {"ids": part}):
-            known[row[0]] = (Scene(*row[:8]), row[8], row[9])
-    return known
-
-
-def _scenes_query() -> Select[Any]:
-    # Made once, and of tables: for ten hits, making it anew takes longer than SQLite's answer.
-    scenes, movies = SceneRow.__table__.c, MovieRow.__table__.c
-    columns = (
-        scenes.id, scenes.movie_id, movies.name, scenes.index, scenes.first_shot,
-        scenes.end_shot, scenes.start_seconds, scenes.end_seconds, movies.title, movies.year,
-    )  # fmt: skip
-    joined = SceneRow.__table__.join(MovieRow.__table__, movies.id == scenes.movie_id)
-    return select(*columns).select_from(joined).where(scenes.id.in_(bindparam("ids", expanding=True)))
-
-
-_SCENES = _scenes_query()
 
 
 def _check_k(k: int) -> None:

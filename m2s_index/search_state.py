@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
-from sqlalchemy import case, func, select, text
-from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.db import NETWORK_FILE_SYSTEMS, file_system_type
@@ -17,8 +14,8 @@ from m2s_index.gpu_search import gpu_index
 from m2s_index.index_file import Entries, OpenedIndex, embedding_entries, index_file, open_index, stored_vectors
 from m2s_index.index_kinds import available_memory_bytes, index_bytes
 from m2s_index.matrices import DTYPES, StoredEncoder
-from m2s_index.scene_columns import SceneRanges, read_ids
-from m2s_index.schema import EmbeddingRow
+from m2s_index.reading import Reader
+from m2s_index.scene_columns import SceneRanges
 from m2s_index.selection import Selection, of_ranges
 from m2s_index.types import Float32Array, Int64Array
 from m2s_index.vectors import VectorIndex, build_index
@@ -41,7 +38,7 @@ class SearchState:
     file cannot be used; ``notes`` then says why.
     """
 
-    connection: object
+    connection: sqlite3.Connection
     commits: int
     version: Version
     encoder: StoredEncoder
@@ -60,19 +57,18 @@ class SearchState:
         """One more than the highest scene id that is searched or kept out."""
         return max([self.ranges.limit, *(int(part.ids[-1]) + 1 for part in self.parts if len(part))])
 
-    def vectors(self, session: Session, ids: Int64Array) -> Float32Array:
+    def vectors(self, reader: Reader, ids: Int64Array) -> Float32Array:
         """Stored vectors of scenes (int64 [N], any order): float32 [M, D]; those without one are left out."""
         entries, columns = self.embeddings, self.encoder.identity.dimension
         at = np.searchsorted(entries.first_scene_ids, ids, side="right") - 1
         rows = ids - entries.first_scene_ids[at] if len(entries) else at
         kept = (at >= 0) & (rows < entries.rows[at]) if len(entries) else np.zeros(len(ids), np.bool_)
-        connection = cast(sqlite3.Connection, session.connection().connection.dbapi_connection)
         ids = ids[kept]
         found = np.empty((len(ids), columns), np.float32)
         wanted = zip(entries.embedding_ids[at[kept]].tolist(), at[kept].tolist(), rows[kept].tolist(), strict=True)
         for i, (embedding_id, entry, row) in enumerate(wanted):
             # Incremental reading: SQL's substr() would copy the whole film's matrix for each vector.
-            with connection.blobopen("embeddings", "data", embedding_id, readonly=True) as data:
+            with reader.connection.blobopen("embeddings", "data", embedding_id, readonly=True) as data:
                 itemsize = int(self.itemsizes[entry])
                 if len(data) != int(entries.rows[entry]) * columns * itemsize:
                     raise CatalogDamagedError(
@@ -85,42 +81,41 @@ class SearchState:
 
 
 def current_state(
-    catalog: Catalog, session: Session, encoder: StoredEncoder, last: SearchState | None, *, use_gpu: bool
+    catalog: Catalog, reader: Reader, encoder: StoredEncoder, last: SearchState | None, *, use_gpu: bool
 ) -> SearchState:
     """The catalogue's present state: ``last`` itself while nothing at all was committed since.
 
     Raises:
         IndexFileError: the index file cannot be used, or lacks much, and memory is too small to do without.
     """
-    connection = session.connection().connection.dbapi_connection
-    if last and last.connection is not connection:
-        _map_file(catalog, session, last.opened)
-    commits = session.execute(text("PRAGMA data_version")).scalar_one()
-    if last and last.connection is connection and last.commits == commits:
+    if last and last.connection is not reader.connection:
+        _map_file(catalog, reader, last.opened)
+    commits = reader.value("PRAGMA data_version")
+    if last and last.connection is reader.connection and last.commits == commits:
         return last
-    version = _version(session, encoder)
+    version = _version(reader, encoder)
     if last is None or last.version != version:
-        last = _look(catalog, session, encoder, version, last, use_gpu=use_gpu)
-    return replace(last, connection=connection, commits=commits)
+        return _look(catalog, reader, encoder, version, last, use_gpu=use_gpu)
+    return replace(last, connection=reader.connection, commits=commits)
 
 
-def _version(session: Session, encoder: StoredEncoder) -> Version:
+def _version(reader: Reader, encoder: StoredEncoder) -> Version:
     """Equal for two states of the catalogue only where the same vectors are in them.
 
     Embedding ids never come back, so that their count and the highest tell any two sets apart.
     """
-    count, last = session.execute(
-        select(func.count(), func.max(EmbeddingRow.id)).where(EmbeddingRow.encoder_id == encoder.encoder_id)
-    ).one()
-    file = index_file(session, encoder)
+    count, last = next(
+        reader.rows("SELECT count(*), max(id) FROM embeddings WHERE encoder_id = ?", (encoder.encoder_id,))
+    )
+    file = index_file(reader, encoder)
     return count, last or 0, file.generation if file else 0
 
 
 def _look(
-    catalog: Catalog, session: Session, encoder: StoredEncoder, version: Version, last: SearchState | None,
+    catalog: Catalog, reader: Reader, encoder: StoredEncoder, version: Version, last: SearchState | None,
     *, use_gpu: bool,
 ) -> SearchState:  # fmt: skip
-    embeddings = embedding_entries(session, encoder)
+    embeddings = embedding_entries(reader, encoder)
     first = embeddings.first_scene_ids
     ranges = SceneRanges(embeddings.movie_ids, first, first + embeddings.rows)
     opened: OpenedIndex | None = None
@@ -130,26 +125,24 @@ def _look(
         opened, gpu, device_note = last.opened, last.gpu, last.device_note
     else:
         try:
-            # By a second connection: this session's is in a transaction.
-            with Catalog(catalog.folder, writable=False) as other:
-                opened = open_index(other, encoder)
+            opened = open_index(catalog, encoder)
         except IndexFileError as exc:
             notes = (f"{exc}; until then the catalogue itself is searched",) if len(embeddings) else ()
-        _map_file(catalog, session, opened)
+        _map_file(catalog, reader, opened)
         if opened and use_gpu:
             gpu, device_note = gpu_index(opened.index)
     parts: tuple[VectorIndex, ...] = (opened.index,) if opened else ()
     fresh = embeddings.less(opened.entries) if opened else embeddings
     if len(fresh):
-        parts += (_in_memory(session, encoder, fresh, *notes),)
+        parts += (_in_memory(reader, encoder, fresh, *notes),)
     kept = _kept(opened.entries.less(embeddings), ranges) if opened else None
     return SearchState(
-        None,
-        0,
+        reader.connection,
+        reader.value("PRAGMA data_version"),
         version,
         encoder,
         embeddings,
-        _itemsizes(session, encoder),
+        _itemsizes(reader, encoder),
         ranges,
         opened,
         parts,
@@ -160,19 +153,21 @@ def _look(
     )
 
 
-def _itemsizes(session: Session, encoder: StoredEncoder) -> Int64Array:
-    size = case(*((EmbeddingRow.dtype == name, dtype.itemsize) for name, dtype in DTYPES.items()), else_=1)
-    mine = select(size).where(EmbeddingRow.encoder_id == encoder.encoder_id)
-    return read_ids(session, mine.order_by(EmbeddingRow.first_scene_id))
+def _itemsizes(reader: Reader, encoder: StoredEncoder) -> Int64Array:
+    names = reader.texts(
+        "SELECT dtype FROM embeddings WHERE encoder_id = ? ORDER BY first_scene_id", (encoder.encoder_id,)
+    )
+    # An unknown one has no size that would fit, and is found damaged when it is read.
+    return np.array([DTYPES[name].itemsize if name in DTYPES else 1 for name in names], np.int64)
 
 
-def _map_file(catalog: Catalog, session: Session, opened: OpenedIndex | None) -> None:
+def _map_file(catalog: Catalog, reader: Reader, opened: OpenedIndex | None) -> None:
     """Read the database through memory, which makes the single vectors that a compressed index needs
     several times cheaper. A network folder that goes away would end the process: not there.
     """
     compressed = opened is not None and opened.index.kind == "compressed"
     if compressed and file_system_type(catalog.folder) not in NETWORK_FILE_SYSTEMS:
-        session.execute(text(f"PRAGMA mmap_size = {MAPPED_BYTES}"))
+        reader.connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
 
 
 def _kept(gone: Entries, ranges: SceneRanges) -> Selection | None:
@@ -188,7 +183,7 @@ def _kept(gone: Entries, ranges: SceneRanges) -> Selection | None:
     return Selection(mask=~mask)
 
 
-def _in_memory(session: Session, encoder: StoredEncoder, entries: Entries, problem: str = "") -> VectorIndex:
+def _in_memory(reader: Reader, encoder: StoredEncoder, entries: Entries, problem: str = "") -> VectorIndex:
     identity = encoder.identity
     need, free = index_bytes("exact", entries.scenes, identity.dimension), available_memory_bytes()
     if need > free // 2:
@@ -198,5 +193,5 @@ def _in_memory(session: Session, encoder: StoredEncoder, entries: Entries, probl
         )
     return build_index(
         "exact", identity.metric, identity.dimension, entries.scenes,
-        lambda: stored_vectors(session, encoder, entries),
+        lambda: stored_vectors(reader, entries),
     )  # fmt: skip

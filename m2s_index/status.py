@@ -11,16 +11,18 @@ from m2s_index.index_file import index_state
 from m2s_index.matrices import default_encoder, list_encoders
 from m2s_index.movies import list_movies
 from m2s_index.names import display_path
+from m2s_index.sessions import reader_of
 
 
 def catalog_status(catalog: Catalog) -> dict[str, Any]:
     """Films, totals, failures, encoders, and how each encoder's index file stands to the database."""
     with catalog.read() as session:
+        reader = reader_of(session)
         movies, failures = list_movies(session), list_failures(session)
-        default = default_encoder(session)
+        default = default_encoder(reader)
         encoders = []
-        for encoder in list_encoders(session):
-            state = index_state(session, encoder)
+        for encoder in list_encoders(reader):
+            state = index_state(reader, encoder)
             encoders.append(
                 {
                     "name": encoder.name,

@@ -17,12 +17,15 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, KeyFrameError
-from m2s_index.index_file import REMEDY, index_state, open_index, stray_files, write_index
+from m2s_index.index_file import REMEDY, Entries, index_state, open_index, stored_vectors
+from m2s_index.index_writer import stray_files, write_index
 from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
 from m2s_index.labels import LostLabel, delete_labels, lost_labels
-from m2s_index.matrices import StoredEncoder, decode_matrix, iter_embeddings, list_encoders
+from m2s_index.matrices import StoredEncoder, decode_matrix, list_encoders
 from m2s_index.names import display_path
+from m2s_index.reading import Reader
 from m2s_index.schema import Base, EmbeddingRow, FeatureRow, MovieRow, SceneRow, ShotRow
+from m2s_index.sessions import reader_of
 from m2s_index.types import Float32Array
 
 REBUILD = "run 'm2s index repair'"
@@ -62,9 +65,9 @@ def verify_catalog(catalog: Catalog) -> Verification:
             bad = _bad_matrices(session)
             problems += [*_times(session), *_matrices(bad), *_labels(session), *_keyframes(catalog, session)]
             notes += [*_sources(session), *_not_embedded(session)]
-            for encoder in list_encoders(session):
+            for encoder in list_encoders(reader_of(session)):
                 sound = not any(encoder_id == encoder.encoder_id for _, encoder_id in bad)
-                found, told = _index(catalog, session, encoder, compare=sound)
+                found, told = _index(catalog, reader_of(session), encoder, compare=sound)
                 problems += found
                 notes += told
     notes += [f"a stray file: {path}" for path in stray_files(catalog)]
@@ -101,7 +104,7 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
         lost = _lost_labels(session)
         delete_labels(session, lost)
         yield from (f"label {label}: deleted" for label in lost)
-        encoders = list_encoders(session)
+        encoders = list_encoders(reader_of(session))
     for path in stray_files(catalog):
         path.unlink(missing_ok=True)
         yield f"{path.name}: stray file deleted"
@@ -194,7 +197,7 @@ def _bad_matrices(session: Session) -> dict[tuple[int, int], str]:
     """(movie id, encoder id) of matrices of wrong shape or size, not finite or not normalised, or without
     the other one of the two that belong together, with a name.
     """
-    encoders = {encoder.encoder_id: encoder for encoder in list_encoders(session)}
+    encoders = {encoder.encoder_id: encoder for encoder in list_encoders(reader_of(session))}
     counts: dict[type[FeatureRow] | type[EmbeddingRow], dict[int, int]] = {
         FeatureRow: _count(session, ShotRow.movie_id),
         EmbeddingRow: _count(session, SceneRow.movie_id),
@@ -275,10 +278,10 @@ def _unreadable_movies(catalog: Catalog, session: Session) -> dict[int, str]:
 
 
 def _index(
-    catalog: Catalog, session: Session, encoder: StoredEncoder, *, compare: bool
+    catalog: Catalog, reader: Reader, encoder: StoredEncoder, *, compare: bool
 ) -> tuple[list[Problem], list[str]]:
     """Whether the index file can be used, and, with ``compare``, whether it holds the database's vectors."""
-    state = index_state(session, encoder)
+    state = index_state(reader, encoder)
     where = f"index of {encoder.name}"
     if not len(state.embeddings) and state.file is None:
         return [], []
@@ -297,16 +300,16 @@ def _index(
     ids = opened.entries.less(state.gone).scene_ids
     sample = ids[:: max(1, len(ids) // 1000)]
     if compare and opened.index.keeps_rows and len(sample):
-        stored = _vectors_of(session, encoder, {int(i) for i in sample})
+        stored = _vectors_of(reader, state.embeddings, {int(i) for i in sample})
         held = opened.index.rows(sample)
         if not np.allclose(held, np.stack([stored[int(i)] for i in sample]), atol=1e-6):
             return [Problem("an index file whose vectors are not the database's", where, REBUILD)], notes
     return [], notes
 
 
-def _vectors_of(session: Session, encoder: StoredEncoder, wanted: set[int]) -> dict[int, Float32Array]:
+def _vectors_of(reader: Reader, entries: Entries, wanted: set[int]) -> dict[int, Float32Array]:
     found: dict[int, Float32Array] = {}
-    for _, part in iter_embeddings(session, encoder):
+    for part in stored_vectors(reader, entries):
         for scene_id, vector in zip(part.scene_ids, part.vectors, strict=True):
             if int(scene_id) in wanted:
                 found[int(scene_id)] = vector
@@ -315,7 +318,7 @@ def _vectors_of(session: Session, encoder: StoredEncoder, wanted: set[int]) -> d
 
 def _not_embedded(session: Session) -> Iterator[str]:
     movies = set(session.scalars(select(MovieRow.id)))
-    for encoder in list_encoders(session):
+    for encoder in list_encoders(reader_of(session)):
         have = select(EmbeddingRow.movie_id).where(EmbeddingRow.encoder_id == encoder.encoder_id)
         if lacking := len(movies.difference(session.scalars(have))):
             yield (

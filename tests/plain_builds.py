@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from m2s_index.build import Builder, BuildResult
-from m2s_index.catalog import Catalog, saved_options
+from m2s_index.catalog import Catalog
 from m2s_index.encoder import Encoder
 from m2s_index.lock import BuildLock
 from m2s_index.plan import plan_build, plan_stored
+from m2s_index.settings import saved_options
 from m2s_index.types import EncoderIdentity, Float32Array, Image
 from m2s_index.workers import WorkerPool
 

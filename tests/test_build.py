@@ -17,9 +17,10 @@ from catalog_contents import contents, sql
 from plain_builds import MeanColour, library_build
 from tiny_films import write_tiny_film
 
-from m2s_index.catalog import Catalog, saved_options
+from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogError
 from m2s_index.lock import BuildLock
+from m2s_index.settings import saved_options
 from m2s_index.types import EncoderIdentity, Float32Array, Image
 
 M2S = (sys.executable, "-c", "from m2s_index.cli.main import main; main()")

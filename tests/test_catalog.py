@@ -18,11 +18,12 @@ from sqlalchemy import func, select, text
 from unprivileged import run_unprivileged
 
 from m2s_index import db
-from m2s_index.catalog import Catalog, get_setting, save_options, saved_options, set_setting
+from m2s_index.catalog import Catalog
 from m2s_index.db import BUSY_TIMEOUT_MS, file_system_type
 from m2s_index.errors import CatalogDamagedError, CatalogError, CatalogMissingError, CatalogVersionError
 from m2s_index.movies import list_scenes, remove_movie
 from m2s_index.schema import MovieRow
+from m2s_index.settings import get_setting, save_options, saved_options, set_setting
 from m2s_index.types import BuildOptions
 
 ENCODER = make_encoder(dimension=4)

@@ -10,7 +10,7 @@ from catalog_factory import add, make_encoder, unit_rows
 
 from m2s_index.catalog import Catalog
 from m2s_index.gpu_search import gpu_index
-from m2s_index.index_file import write_index
+from m2s_index.index_writer import write_index
 from m2s_index.matrices import find_encoder
 from m2s_index.search import Searcher
 from m2s_index.types import SceneEmbeddings
@@ -48,8 +48,8 @@ def test_a_search_on_the_gpu_equals_one_on_the_cpu(tmp_path, metric, k):
         for i in range(40):
             rows = pool[random.integers(len(pool), size=100)]
             add(catalog, f"/f/{i}.mkv", rows, encoder=make_encoder(dimension=32, metric=metric))
-        with catalog.read() as session:
-            encoder = find_encoder(session, None)
+        with catalog.reader() as reader:
+            encoder = find_encoder(reader, None)
         write_index(catalog, encoder)
         with Searcher(catalog) as gpu, Searcher(catalog, use_gpu=False) as cpu:
             assert gpu.device_note == "searching on the GPU"

@@ -51,10 +51,10 @@ def catalog(tmp_path_factory):
 
 
 def left(catalog, wanted, query_movie=None):
-    with catalog.read() as session:
-        entries = embedding_entries(session, find_encoder(session, None))
+    with catalog.reader() as reader:
+        entries = embedding_entries(reader, find_encoder(reader, None))
         ranges = SceneRanges(entries.movie_ids, entries.first_scene_ids, entries.first_scene_ids + entries.rows)
-        selection = resolve(session, wanted, SceneColumns(ranges))
+        selection = resolve(reader, wanted, SceneColumns(ranges))
         if query_movie is not None:
             selection = without_movie(selection, query_movie, ranges)
     ids = np.arange(1, 11)
@@ -78,7 +78,10 @@ def left(catalog, wanted, query_movie=None):
         (SceneFilter(genres=("WAR",)), [1, 2, 3, 4, 5, 6]),
         (SceneFilter(genres=("War", "drama")), [1, 2, 3, 4, 7, 8, 9]),
         (SceneFilter(genres=("Western",)), []),
+        (SceneFilter(genres=("War\udcff",)), []),
         (SceneFilter(labels=(("place", "office"),)), [1, 3, 8, 9]),
+        (SceneFilter(labels=(("pl\udcffce", "office"),)), []),
+        (SceneFilter(labels=(("place", "\udcffoffice"),)), []),
         (SceneFilter(labels=(("place", "hotel"),)), []),
         (SceneFilter(labels=(("place", "Hotel"),)), [5]),
         (SceneFilter(labels=(("place", "HOTEL"),)), [5]),

@@ -49,11 +49,10 @@ def test_help(arguments):
 
 @pytest.mark.parametrize("output", ["--json", "--format=table"])
 def test_query(built_catalog, output):
-    """A query from a cold start loads neither networks nor decoders nor migrations."""
+    """A query from a cold start loads neither networks nor decoders, nor what only writers need."""
     run = "from m2s_index.cli.main import main; main(sys.argv[1:])"
     modules = loaded(run, "query", "--scene", "Short#0", output, "--catalog", built_catalog)
-    assert {"sqlalchemy", "faiss"} <= modules
-    assert not heavy(modules) & {"torch", "torchvision", "timm", "av", "alembic", "PIL", "scipy", "safetensors"}
+    assert heavy(modules) == {"faiss", "numpy"}
 
 
 def test_contact_sheet(built_catalog, tmp_path):

@@ -9,11 +9,13 @@ import pytest
 from catalog_factory import add, make_encoder, unit_rows
 from sqlalchemy import update
 
-from m2s_index import index_file
+from m2s_index import index_file, index_writer
 from m2s_index.catalog import Catalog
 from m2s_index.errors import IndexFileError, UsageError
-from m2s_index.index_file import index_state, open_index, stray_files, write_index
-from m2s_index.matrices import add_vectors, find_encoder
+from m2s_index.index_file import index_state, open_index
+from m2s_index.index_writer import stray_files, write_index
+from m2s_index.matrices import find_encoder
+from m2s_index.matrix_writer import add_vectors
 from m2s_index.movies import remove_movie
 from m2s_index.schema import IndexEntryRow, IndexFileRow
 from m2s_index.types import FilmVectors
@@ -33,13 +35,13 @@ def catalog(tmp_path):
 
 
 def encoder(catalog, name="test"):
-    with catalog.read() as session:
-        return find_encoder(session, name)
+    with catalog.reader() as reader:
+        return find_encoder(reader, name)
 
 
 def state(catalog):
-    with catalog.read() as session:
-        return index_state(session, find_encoder(session, "test"))
+    with catalog.reader() as reader:
+        return index_state(reader, find_encoder(reader, "test"))
 
 
 def test_what_is_written_is_recorded_and_opens(catalog):
@@ -224,7 +226,7 @@ def test_a_writer_that_fails_leaves_the_old_file(catalog, monkeypatch):
     def fail(*_arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index_file, "sync_folder", fail)
+    monkeypatch.setattr(index_writer, "sync_folder", fail)
     with pytest.raises(IndexFileError, match="No space left on device"):
         write_index(catalog, encoder(catalog))
     assert open_index(catalog, encoder(catalog)).file == before

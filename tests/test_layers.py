@@ -19,8 +19,12 @@ FOLDERS = {
 LIGHT_FOR_CLI = {"m2s_index", "m2s_index.errors", "m2s_index.files", "m2s_index.names"}
 """What commands may import before they run, besides each other."""
 KNOWLEDGE = {"types", "errors", "scenes", "titles", "names", "refs", "files", "metadata", "labels", "metrics"}
-CATALOGUE = {"db", "schema", "catalog", "movies", "matrices", "migrate"}
-WORK = {"build", "plan", "assembly", "embed", "search", "search_state", "verify", "status", "index_file"}
+CATALOGUE = {
+    "db", "reading", "sessions", "schema", "settings", "catalog", "movies", "matrices", "matrix_writer", "migrate"
+}  # fmt: skip
+WORK = {
+    "build", "plan", "assembly", "embed", "search", "search_state", "verify", "status", "index_file", "index_writer"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

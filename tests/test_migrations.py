@@ -19,8 +19,9 @@ from sqlalchemy import select
 
 from m2s_index import migrations
 from m2s_index.catalog import Catalog
-from m2s_index.db import SCHEMA_REVISION, open_engine
+from m2s_index.db import SCHEMA_REVISION
 from m2s_index.schema import Base, MovieRow
+from m2s_index.sessions import open_engine
 
 EMPTY_VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
 

@@ -43,13 +43,13 @@ def catalog(tmp_path_factory):
 
 
 def scene(catalog, ref):
-    with catalog.read() as session:
-        return find_scene(session, ref)
+    with catalog.reader() as reader:
+        return find_scene(reader, ref)
 
 
 def movie(catalog, text, **options):
-    with catalog.read() as session:
-        return find_movie(session, text, **options).name
+    with catalog.reader() as reader:
+        return find_movie(reader, text, **options).name
 
 
 @pytest.mark.parametrize(

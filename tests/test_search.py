@@ -16,8 +16,9 @@ from m2s_index import search_state
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError, UnknownReferenceError, UsageError
 from m2s_index.filters import SceneFilter
-from m2s_index.index_file import write_index
-from m2s_index.matrices import add_vectors, find_encoder
+from m2s_index.index_writer import write_index
+from m2s_index.matrices import find_encoder
+from m2s_index.matrix_writer import add_vectors
 from m2s_index.movies import add_film, remove_movie
 from m2s_index.schema import EmbeddingRow, GenreRow, LabelRow, MovieRow, SceneRow
 from m2s_index.search import Searcher
@@ -41,8 +42,8 @@ def assert_hits(result, expected_ids, expected_distances):
 
 
 def index(catalog, kind="auto", encoder=None):
-    with catalog.read() as session:
-        found = find_encoder(session, encoder)
+    with catalog.reader() as reader:
+        found = find_encoder(reader, encoder)
     return write_index(catalog, found, kind=kind)
 
 
@@ -453,7 +454,7 @@ def test_a_cold_search_imports_only_what_it_needs(small):
         "from m2s_index.search import Searcher\n"
         "searcher = Searcher(Catalog.open(Path(sys.argv[1])))\n"
         "assert len(searcher.search_scene(1, 3).hits) == 3\n"
-        "print(*{'torch', 'timm', 'av', 'alembic', 'scipy', 'PIL'} & set(sys.modules))"
+        "print(*{'torch', 'timm', 'av', 'alembic', 'sqlalchemy', 'scipy', 'PIL'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", program, str(small.catalog.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)

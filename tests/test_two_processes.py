@@ -11,9 +11,10 @@ import pytest
 from catalog_factory import add, make_encoder
 
 from m2s_index.catalog import Catalog
-from m2s_index.index_file import write_index
+from m2s_index.index_writer import write_index
 from m2s_index.matrices import find_encoder
 from m2s_index.search import Searcher
+from m2s_index.sessions import reader_of
 
 SCENES, DIMENSION, SECONDS = 40, 8, 6
 
@@ -23,13 +24,14 @@ from pathlib import Path
 import numpy as np
 from catalog_factory import add, make_encoder
 from m2s_index.catalog import Catalog
-from m2s_index.index_file import write_index
+from m2s_index.index_writer import write_index
 from m2s_index.matrices import find_encoder
 from m2s_index.movies import remove_movie
+from m2s_index.sessions import reader_of
 
 with Catalog.open(Path(sys.argv[1]), writable=True) as catalog:
     with catalog.read() as session:
-        encoder = find_encoder(session, None)
+        encoder = find_encoder(reader_of(session), None)
     random, there, number = np.random.default_rng(0), [], 0
     until = time.monotonic() + float(sys.argv[2])
     while time.monotonic() < until:
@@ -58,7 +60,7 @@ def test_searches_while_another_process_changes_all(tmp_path: Path) -> None:
         rows = np.eye(DIMENSION, dtype=np.float32)[np.arange(SCENES) % DIMENSION]
         add(catalog, "/films/stays.mkv", rows, encoder=encoder)
         with catalog.read() as session:
-            stored = find_encoder(session, None)
+            stored = find_encoder(reader_of(session), None)
         write_index(catalog, stored)
         generations = set()
         arguments = [sys.executable, "-c", WRITER, str(tmp_path), str(SECONDS), str(SCENES)]

@@ -1,0 +1,62 @@
+"""Writing encoders and their matrices to the catalogue; ``matrices`` reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from m2s_index.matrices import DTYPES, StoredEncoder, default_encoder, find_encoder, identity_key, identity_text
+from m2s_index.schema import EmbeddingRow, EncoderRow, FeatureRow
+from m2s_index.sessions import reader_of
+from m2s_index.settings import set_setting
+from m2s_index.types import EncoderIdentity, FilmVectors, Float32Array
+
+
+def register_encoder(session: Session, identity: EncoderIdentity) -> StoredEncoder:
+    """The catalogue's entry for an encoder, made where it is new; the first one becomes the default.
+
+    An encoder whose name is taken by another identity (other weights, say) is stored as "name@12345678".
+    """
+    key = identity_key(identity)
+    row = session.scalar(select(EncoderRow).where(EncoderRow.key == key))
+    if row is None:
+        taken = session.scalar(select(EncoderRow.id).where(EncoderRow.name == identity.name))
+        name = identity.name if taken is None else f"{identity.name}@{key[:8]}"
+        row = EncoderRow(name=name, identity=identity_text(identity), key=key)
+        session.add(row)
+        session.flush()
+    if default_encoder(reader_of(session)) is None:
+        set_setting(session, "default_encoder", str(row.id))
+    return StoredEncoder(row.id, row.name, identity)
+
+
+def use_encoder(session: Session, name: str) -> StoredEncoder:
+    """Make an encoder the catalogue's default."""
+    encoder = find_encoder(reader_of(session), name)
+    set_setting(session, "default_encoder", str(encoder.encoder_id))
+    return encoder
+
+
+def add_vectors(session: Session, movie_id: int, first_scene_id: int, vectors: FilmVectors) -> None:
+    """Store a movie's matrices by one encoder, registering the encoder where it is new."""
+    encoder_id = register_encoder(session, vectors.encoder).encoder_id
+    rows, columns = vectors.shots.shape
+    shots, dtype = _compact(vectors.shots)
+    owner = {"movie_id": movie_id, "encoder_id": encoder_id}
+    session.add(FeatureRow(**owner, rows=rows, columns=columns, dtype=dtype, data=shots))
+    rows, columns = vectors.scenes.shape
+    scenes = np.ascontiguousarray(vectors.scenes, DTYPES["float32"]).tobytes()
+    session.add(
+        EmbeddingRow(
+            **owner, first_scene_id=first_scene_id, rows=rows, columns=columns, dtype="float32", data=scenes
+        )
+    )
+
+
+def _compact(matrix: Float32Array) -> tuple[bytes, str]:
+    # Half precision is enough for features that are only compared; it must not overflow.
+    half = matrix.astype(DTYPES["float16"]) if np.abs(matrix).max(initial=0) < 6e4 else None
+    if half is not None:
+        return half.tobytes(), "float16"
+    return np.ascontiguousarray(matrix, DTYPES["float32"]).tobytes(), "float32"
