@@ -12,7 +12,7 @@ from m2s_index.errors import UsageError
 from m2s_index.reading import Reader, json_list
 from m2s_index.refs import find_movie
 from m2s_index.scene_columns import SceneColumns, SceneRanges, alike
-from m2s_index.selection import Selection
+from m2s_index.selection import BoolArray, Selection
 from m2s_index.types import Int64Array
 
 Years = tuple[int | None, int | None]
@@ -117,7 +117,7 @@ def resolve(reader: Reader, wanted: SceneFilter, columns: SceneColumns) -> Selec
     """
     found: list[Selection] = []
     if wanted.movies or wanted.not_movies or wanted.genres or wanted.years:
-        found.append(columns.ranges.of_movies(_movie_ids(reader, wanted, columns.ranges.movie_ids)))
+        found.append(columns.ranges.of_movies(_chosen(reader, wanted, columns.ranges.movie_ids)))
     if wanted.min_seconds is not None or wanted.max_seconds is not None:
         seconds = columns.seconds(reader)
         fits = seconds >= (wanted.min_seconds or 0.0)
@@ -154,23 +154,22 @@ def _shell(text: str) -> str:
     return text if re.fullmatch(r"[\w./:=+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _movie_ids(reader: Reader, wanted: SceneFilter, movie_ids: Int64Array) -> Int64Array:
-    """Those of the movies that a filter's conditions on movies leave."""
+def _chosen(reader: Reader, wanted: SceneFilter, movie_ids: Int64Array) -> BoolArray:
+    """For which of the movies all of a filter's conditions on movies hold: bool [M] for int64 [M]."""
+    chosen = np.ones(len(movie_ids), np.bool_)
     if wanted.movies:
-        movie_ids = np.intersect1d(movie_ids, [find_movie(reader, m).movie_id for m in wanted.movies])
+        chosen &= np.isin(movie_ids, [find_movie(reader, movie).movie_id for movie in wanted.movies])
     if wanted.not_movies:
-        movie_ids = np.setdiff1d(movie_ids, [find_movie(reader, m).movie_id for m in wanted.not_movies])
+        chosen &= ~np.isin(movie_ids, [find_movie(reader, movie).movie_id for movie in wanted.not_movies])
     if wanted.years:
         first, last = wanted.years
         years = (-math.inf if first is None else first, math.inf if last is None else last)
-        movie_ids = np.intersect1d(movie_ids, reader.ids("SELECT id FROM movies WHERE year BETWEEN ? AND ?", years))
+        chosen &= np.isin(movie_ids, reader.ids("SELECT id FROM movies WHERE year BETWEEN ? AND ?", years))
     if wanted.genres:
         genres = json_list(spelling for genre in wanted.genres for spelling in _spellings(reader, genre))
-        ids = reader.ids(
-            "SELECT movie_id FROM movie_genres WHERE genre IN (SELECT value FROM json_each(?))", (genres,)
-        )
-        movie_ids = np.intersect1d(movie_ids, ids)
-    return movie_ids
+        of_genre = "SELECT movie_id FROM movie_genres WHERE genre IN (SELECT value FROM json_each(?))"
+        chosen &= np.isin(movie_ids, reader.ids(of_genre, (genres,)))
+    return chosen
 
 
 def _spellings(reader: Reader, genre: str) -> list[str]:

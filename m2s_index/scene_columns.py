@@ -41,9 +41,8 @@ class SceneRanges:
         """One more than the highest scene id."""
         return int(self.end_ids.max(initial=1))
 
-    def of_movies(self, movie_ids: Int64Array) -> Selection:
-        """The scenes of some movies."""
-        chosen = np.isin(self.movie_ids, movie_ids)
+    def of_movies(self, chosen: BoolArray) -> Selection:
+        """The scenes of those movies for which ``chosen`` (bool [M]) holds."""
         if np.count_nonzero(chosen) == 1:
             at = int(chosen.argmax())
             return Selection(int(self.first_ids[at]), int(self.end_ids[at]))
