@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from m2s_index.db import SCHEMA_REVISION, can_write, connect
+from m2s_index.db import SCHEMA_REVISION, can_write, connect, why_not
 from m2s_index.errors import CatalogDamagedError, CatalogError, CatalogMissingError, CatalogVersionError
 from m2s_index.files import CATALOG_DATABASE
 from m2s_index.reading import Reader
@@ -162,7 +162,7 @@ class Catalog:
             if not isinstance(reason, sqlite3.Error):
                 raise
             if isinstance(reason, sqlite3.OperationalError) or "malformed" not in str(reason):
-                raise CatalogError(f"catalogue {self.folder}: {reason}") from exc
+                raise CatalogError(f"catalogue {self.folder}: {why_not(reason)}") from exc
             raise CatalogDamagedError(
                 f"catalogue {self.folder} is damaged ({reason}): run 'm2s index verify', or restore a backup"
             ) from exc
@@ -204,7 +204,7 @@ class Catalog:
                     f"{self.folder / DATABASE_NAME} is {state} ({exc}): restore a backup, or move it "
                     "away and build again"
                 ) from exc
-            raise CatalogError(f"cannot open the catalogue in {self.folder}: {exc}") from exc
+            raise CatalogError(f"cannot open the catalogue in {self.folder}: {why_not(exc)}") from exc
 
     def _upgrade(self) -> None:
         from alembic.util import CommandError
@@ -219,7 +219,7 @@ class Catalog:
                 upgrade(connection)
         except OperationalError as exc:
             raise CatalogError(
-                f"cannot bring the catalogue in {self.folder} to schema {SCHEMA_REVISION}: {exc.orig}"
+                f"cannot bring the catalogue in {self.folder} to schema {SCHEMA_REVISION}: {why_not(exc.orig)}"
             ) from exc
         except CommandError as exc:
             raise CatalogDamagedError(

@@ -15,6 +15,8 @@ SCHEMA_REVISION = "0002"
 """The newest migration. A test holds it against Alembic's own head, so that reading needs no Alembic."""
 
 BUSY_TIMEOUT_MS = 30_000
+SHARED_MEMORY_BYTES = 32 << 10
+"""Size of the file that readers and writers of a write-ahead log share, at first."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
     """
@@ -51,8 +53,12 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         mode = "mode=rwc"
     else:
         # A reader of a WAL database must write its shared-memory file, or find it. Where it is not there
-        # and cannot be made, the media is read-only and the file may be taken as immutable.
-        mode = "mode=rw" if can_write(path) else "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
+        # and cannot be made, the media is read-only or full, and the file may be taken as immutable.
+        there = _has_log(path)
+        if can_write(path) and (there or not _is_full(path.parent)):
+            mode = "mode=rw"
+        else:
+            mode = "mode=ro" if there else "mode=ro&immutable=1"
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?{mode}",
         uri=True,
@@ -80,6 +86,22 @@ def can_write(path: Path) -> bool:
     return all(os.access(place, os.W_OK) for place in (path, path.parent))
 
 
+def why_not(error: object) -> str:
+    """SQLite's error in words; a full disk is "disk I/O error" to it as often as not."""
+    reason = str(error)
+    return f"{reason} (is the disk full, or a quota used up?)" if reason == "disk I/O error" else reason
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the file system has no room for a shared-memory file."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize < 2 * SHARED_MEMORY_BYTES
+
+
 def _has_log(path: Path) -> bool:
-    """Whether someone who can write, as we cannot, has the database open, or left it without closing it."""
-    return all(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm"))
+    """Whether someone who can write, as we cannot, has the database open, or left it without closing it.
+
+    A shared-memory file that is too short was begun on a full disk, and nobody uses it.
+    """
+    log, shared = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    return log.exists() and shared.exists() and shared.stat().st_size >= SHARED_MEMORY_BYTES

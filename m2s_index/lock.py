@@ -44,8 +44,12 @@ class BuildLock:
             hint = " (a network folder without locks?)" if kind in NETWORK_FILE_SYSTEMS else ""
             raise CatalogError(f"cannot lock the catalogue in {folder}{hint}: {exc.strerror}") from exc
         record = {"process": os.getpid(), "host": socket.gethostname(), "since": now_text()}
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, json.dumps(record).encode(), 0)
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, json.dumps(record).encode(), 0)
+        except OSError as exc:
+            os.close(self._handle)
+            raise CatalogError(f"cannot write to the catalogue in {folder}: {exc.strerror}") from exc
 
     def _holder(self) -> str:
         try:
