@@ -84,7 +84,7 @@ def repair(catalog_folder: Path) -> None:
     """Make again what is derived, and mark what has to be read again for the next build."""
     from m2s_index.catalog import Catalog
     from m2s_index.lock import BuildLock
-    from m2s_index.verify import repair_catalog
+    from m2s_index.repair import repair_catalog
 
     with Catalog.open(catalog_folder, writable=True) as catalog, BuildLock(catalog_folder):
         for line in repair_catalog(catalog):

@@ -23,6 +23,7 @@ from m2s_index.names import display_name
 from m2s_index.plan import PlannedFilm
 from m2s_index.scenes import group_scenes
 from m2s_index.schema import EmbeddingRow, EncoderRow, MovieRow
+from m2s_index.sessions import reader_of
 from m2s_index.titles import guess_title
 from m2s_index.types import Crop, EncoderIdentity, Film, Float32Array
 
@@ -66,7 +67,7 @@ class FilmAssembly:
                 old_file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == old))
                 if old is not None:
                     # What is marked on the old film stays where the new one is long enough.
-                    self.lost_labels = lost_labels(session, {old: film.duration_seconds})
+                    self.lost_labels = lost_labels(reader_of(session), {old: film.duration_seconds})
                     delete_labels(session, self.lost_labels)
                 add_film(session, film, vectors, replaces=old)
                 forget_failure(session, self.path)

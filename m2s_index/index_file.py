@@ -21,6 +21,7 @@ from m2s_index.errors import IndexFileError
 from m2s_index.index_kinds import KINDS, Kind
 from m2s_index.matrices import StoredEncoder, decode_matrix
 from m2s_index.reading import Reader
+from m2s_index.selection import BoolArray
 from m2s_index.types import Int64Array, SceneEmbeddings
 from m2s_index.vectors import VectorIndex, load_index
 
@@ -73,7 +74,10 @@ class Entries:
 
     def less(self, others: Entries) -> Entries:
         """Those whose embedding is not among ``others``."""
-        kept = ~np.isin(self.embedding_ids, others.embedding_ids)
+        return self.only(~np.isin(self.embedding_ids, others.embedding_ids))
+
+    def only(self, kept: BoolArray) -> Entries:
+        """Those that a mask, bool [M], keeps."""
         return Entries(self.embedding_ids[kept], self.movie_ids[kept], self.first_scene_ids[kept], self.rows[kept])
 
 
@@ -121,13 +125,15 @@ def open_index(catalog: Catalog, encoder: StoredEncoder) -> OpenedIndex:
 
 
 def index_file(reader: Reader, encoder: StoredEncoder) -> IndexFile | None:
-    """What is recorded of an encoder's index file, or None."""
+    """What is recorded of an encoder's index file; None where nothing is, or nothing that makes sense."""
     row = reader.first(
         "SELECT id, encoder_id, generation, file, kind, reason, size_bytes, sha256, vectors, columns, created_at "
         "FROM index_files WHERE encoder_id = ?",
         (encoder.encoder_id,),
     )
-    return None if row is None else IndexFile(*row)
+    if row is None or any(type(row[at]) is not int for at in (2, 6, 8, 9)):
+        return None
+    return IndexFile(*row)
 
 
 def index_state(reader: Reader, encoder: StoredEncoder) -> IndexState:

@@ -12,10 +12,16 @@ from sqlalchemy.orm import Session
 from m2s_index.errors import UsageError
 from m2s_index.metadata import FileNames, read_table
 from m2s_index.names import display_path
+from m2s_index.reading import Reader, json_list
 from m2s_index.refs import format_time, parse_time
-from m2s_index.schema import LabelRow, MovieRow
+from m2s_index.schema import LabelRow
 
 LABEL_SLACK_SECONDS = 1.0
+_TIMED = (
+    "SELECT movie_id, labels.id, name, vocabulary, value, start_seconds, end_seconds FROM labels "
+    "JOIN movies ON movies.id = movie_id WHERE end_seconds IS NOT NULL "
+    "AND movie_id IN (SELECT value FROM json_each(?)) ORDER BY labels.id"
+)
 
 
 @dataclass(frozen=True)
@@ -103,23 +109,15 @@ def count_labels(session: Session) -> list[LabelCount]:
     return [LabelCount(*row) for row in session.execute(query.order_by(*columns))]
 
 
-def lost_labels(session: Session, seconds: Mapping[int, float]) -> list[LostLabel]:
+def lost_labels(reader: Reader, seconds: Mapping[int, float]) -> list[LostLabel]:
     """Labels that do not fit into their films, which are so many seconds long (by movie id).
 
     One that goes on for no more than ``LABEL_SLACK_SECONDS`` after the film's end fits: times are rounded.
     """
-    columns = (LabelRow.movie_id, LabelRow.id, MovieRow.name, LabelRow.vocabulary, LabelRow.value)
-    query = select(*columns, LabelRow.start_seconds, LabelRow.end_seconds).join(
-        MovieRow, MovieRow.id == LabelRow.movie_id
-    )
-    if len(seconds) == 1:
-        query = query.where(LabelRow.movie_id.in_(seconds))
-    timed = session.execute(query.where(LabelRow.end_seconds.is_not(None)).order_by(LabelRow.id))
     return [
-        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end or 0.0)
-        for movie_id, label_id, movie, vocabulary, value, start, end in timed
-        if movie_id in seconds
-        if not 0 <= (start or 0.0) < (end or 0.0) <= seconds[movie_id] + LABEL_SLACK_SECONDS
+        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end)
+        for movie_id, label_id, movie, vocabulary, value, start, end in reader.rows(_TIMED, (json_list(seconds),))
+        if not 0 <= (start or 0.0) < end <= seconds[movie_id] + LABEL_SLACK_SECONDS
     ]
 
 

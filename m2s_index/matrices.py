@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from m2s_index.errors import CatalogDamagedError, UsageError
 from m2s_index.reading import Reader
-from m2s_index.types import EncoderIdentity, Float32Array
+from m2s_index.types import EncoderIdentity, Float32Array, Metric
 
 DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 """What a matrix may be stored as: by name, little-endian."""
@@ -41,7 +41,7 @@ def identity_text(identity: EncoderIdentity) -> str:
 
 def list_encoders(reader: Reader) -> list[StoredEncoder]:
     """The catalogue's encoders by id."""
-    return [_stored(*row) for row in reader.rows("SELECT id, name, identity FROM encoders ORDER BY id")]
+    return [stored_encoder(*row) for row in reader.rows("SELECT id, name, identity FROM encoders ORDER BY id")]
 
 
 def default_encoder(reader: Reader) -> StoredEncoder | None:
@@ -50,7 +50,7 @@ def default_encoder(reader: Reader) -> StoredEncoder | None:
         "SELECT id, name, identity FROM encoders "
         "WHERE id = (SELECT CAST(value AS INTEGER) FROM settings WHERE key = 'default_encoder')"
     )
-    return _stored(*row) if row else None
+    return stored_encoder(*row) if row else None
 
 
 def find_encoder(reader: Reader, name: str | None) -> StoredEncoder:
@@ -91,5 +91,16 @@ def decode_matrix(data: bytes, rows: int, columns: int, dtype: str, where: str) 
     return matrix
 
 
-def _stored(encoder_id: int, name: str, identity: str) -> StoredEncoder:
-    return StoredEncoder(encoder_id, name, EncoderIdentity(**json.loads(identity)))
+def stored_encoder(encoder_id: int, name: str, identity: str) -> StoredEncoder:
+    """An encoder from its row.
+
+    Raises:
+        CatalogDamagedError: its identity cannot be read.
+    """
+    try:
+        known = EncoderIdentity(**json.loads(identity))
+        if known.dimension < 1 or known.metric not in get_args(Metric):
+            raise ValueError(identity)
+    except (TypeError, ValueError) as exc:
+        raise CatalogDamagedError(f"the record of encoder '{name}' is damaged: run 'm2s index repair'") from exc
+    return StoredEncoder(encoder_id, name, known)

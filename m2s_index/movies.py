@@ -13,7 +13,7 @@ from m2s_index.errors import CatalogError
 from m2s_index.matrix_writer import add_vectors
 from m2s_index.names import display_name
 from m2s_index.schema import GenreRow, LabelRow, MovieRow, SceneRow, ShotRow
-from m2s_index.settings import options_text
+from m2s_index.settings import options_text, read_options
 from m2s_index.titles import guess_title
 from m2s_index.types import BuildOptions, Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
 
@@ -81,7 +81,7 @@ def _with_known(film: Film, old: Movie) -> Film:
 def stored_options(session: Session, movie_id: int) -> BuildOptions:
     """The options that a movie was read with."""
     text = session.scalar(select(MovieRow.options).where(MovieRow.id == movie_id))
-    return BuildOptions(**json.loads(text)) if text else BuildOptions()
+    return read_options(text, f"what movie {movie_id} was read with") if text else BuildOptions()
 
 
 def list_movies(session: Session) -> list[Movie]:

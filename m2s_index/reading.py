@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m2s_index.errors import CatalogDamagedError
 from m2s_index.types import Int64Array
 
 Values = Sequence[str | int | float | bytes | None]
@@ -50,8 +51,16 @@ class Reader:
             query: gives numbers alone; NULL only in columns of floats, where it becomes NaN.
             values: what is bound to it.
             dtype: of the columns, "i8,f8" say; they become the fields f0, f1, …
+
+        Raises:
+            CatalogDamagedError: it gives something else.
         """
-        return np.fromiter(self.rows(query, values), np.dtype(dtype))
+        try:
+            return np.fromiter(self.rows(query, values), np.dtype(dtype))
+        except (TypeError, ValueError, OverflowError) as exc:
+            raise CatalogDamagedError(
+                f"the catalogue holds something else where numbers belong ({exc}): run 'm2s index repair'"
+            ) from exc
 
     def ids(self, query: str, values: Values = ()) -> Int64Array:
         """The single column of whole numbers that a query gives: int64 [N]."""

@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from m2s_index.errors import CatalogDamagedError
+
 
 class Base(DeclarativeBase):
     """Root of the models."""
@@ -51,8 +53,15 @@ class ExactFraction(TypeDecorator[Fraction]):
         return None if value is None else f"{value.numerator}/{value.denominator}"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Fraction | None:
-        """Read back exactly."""
-        return None if value is None else Fraction(value)
+        """Read back exactly.
+
+        Raises:
+            CatalogDamagedError: it is no such number.
+        """
+        try:
+            return None if value is None else Fraction(value)
+        except (TypeError, ValueError, ZeroDivisionError) as exc:
+            raise CatalogDamagedError(f"'{value}' stands where a rate belongs: run 'm2s index verify'") from exc
 
 
 def now_text() -> str:

@@ -19,10 +19,10 @@ from m2s_index.types import FileIdentity
 HOSTILE = Path(__file__).parent / "hostile_decoder"
 M2S = (sys.executable, "-c", "from m2s_index.cli.main import main; main()")
 REASONS = {
-    "spin": "made no progress for 6 s",
+    "spin": "made no progress for 10 s",
     "segfault": "crashed (SIGSEGV)",
     "allocate": "more memory than a worker may use",
-    "print": "made no progress for 6 s",
+    "print": "made no progress for 10 s",
 }
 
 
@@ -47,7 +47,7 @@ def test_decoders_that_misbehave(own_films, built_catalog, tmp_path, m2s):
     folder = tmp_path / "c"
     arguments = ["index", "build", own_films, "--catalog", folder, "--workers", "2", "--json"]
     ran = subprocess.run(
-        [*M2S, *map(str, arguments), "--timeout", "6", "--memory-limit", "1"],
+        [*M2S, *map(str, arguments), "--timeout", "10", "--memory-limit", "1"],
         env={**os.environ, "PYTHONPATH": str(HOSTILE)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 1, ran.stderr
