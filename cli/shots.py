@@ -18,14 +18,12 @@ COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", 
 
 @click.command()
 @click.argument("file", type=GivenPath(path_type=Path))
-@click.option("--detector", default="adaptive", show_default=True, help="How boundaries are found.")
+@click.option("--detector", help="How boundaries are found.  [default: adaptive]")
 @click.option(
     "--min-shot",
     "min_shot_seconds",
     type=click.FloatRange(0),
-    default=0.25,
-    show_default=True,
-    help="The shortest shot, in seconds.",
+    help="The shortest shot, in seconds.  [default: 0.25]",
 )
 @click.option(
     "--shots-from",
@@ -33,18 +31,31 @@ COLUMNS = ("index", "start_frame", "end_frame", "start_seconds", "end_seconds", 
     help="Take the shots from a cut list (PySceneDetect CSV, m2s CSV, EDL, OTIO), or a folder of them.",
 )
 @format_options("table", "json", "csv", "edl", "otio")
-def shots(file: Path, detector: str, min_shot_seconds: float, shots_from: Path | None, output_format: str) -> None:
+def shots(
+    file: Path,
+    detector: str | None,
+    min_shot_seconds: float | None,
+    shots_from: Path | None,
+    output_format: str,
+) -> None:
     """Find the shot boundaries of FILE.
 
     Frames count from 0; end frames are exclusive; seconds count from the first frame.
     """
     hurry()
-    from m2s_index.cut_lists import write_timeline
+    from m2s_index.errors import UsageError
     from m2s_index.extract import find_shots
     from m2s_index.names import display_name
-    from m2s_index.shots import make_detector
+    from m2s_index.shots import MIN_SHOT_SECONDS, make_detector
+    from m2s_index.timelines import write_timeline
 
-    finder = _listed(shots_from, file) if shots_from else make_detector(detector, min_shot_seconds=min_shot_seconds)
+    if shots_from and not (detector is None and min_shot_seconds is None):
+        raise UsageError("--shots-from takes the shots as they are listed: leave out --detector and --min-shot")
+    if shots_from:
+        finder = _listed(shots_from, file)
+    else:
+        shortest = MIN_SHOT_SECONDS if min_shot_seconds is None else min_shot_seconds
+        finder = make_detector(detector or "adaptive", min_shot_seconds=shortest)
     read, found = find_shots(file, finder)
 
     def seconds(pts: int) -> float:
@@ -96,4 +107,4 @@ def _listed(source: Path, film: Path) -> ShotDetector:
     if path is None:
         raise UsageError(f"{source}: no cut list is called '{film.stem}' (.csv, .edl or .otio)")
     cut_list = read_cut_list(path, probe(film))
-    return CutListDetector(cut_list.name, cut_list.cuts, cut_list.path)
+    return CutListDetector(cut_list.name, cut_list.boundaries, cut_list.path)

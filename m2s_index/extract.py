@@ -85,7 +85,8 @@ def extract(
     if cuts is None:
         detector = make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
     else:
-        detector = CutListDetector(options.detector, cuts, f"the cut list of {path}")
+        boundaries = [Boundary(frame, "cut") for frame in cuts]
+        detector = CutListDetector(options.detector, boundaries, f"the cut list of {path}")
     pass_ = _Pass(path, options, detector, threads=threads, keep_pictures=True)
     yield from pass_.run(on_progress)
     yield pass_.result()

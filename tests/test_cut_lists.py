@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from film_factory import Look, pictures, write_film
 
-from m2s_index.cut_lists import find_list, list_name, read_cut_list, write_timeline
+from m2s_index.cut_lists import find_list, list_name, read_cut_list
 from m2s_index.errors import UsageError
+from m2s_index.shots import Boundary
+from m2s_index.timelines import write_timeline
 from m2s_index.types import Shot, VideoInfo
 
 FILM = Fraction(24000, 1001)
@@ -42,13 +45,21 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("rate", [FILM, NTSC, Fraction(24), Fraction(25), Fraction(60000, 1001)])
 @pytest.mark.parametrize("kind", ["edl", "otio"])
-def test_a_time_line_gives_back_every_cut_to_the_frame(tmp_path, rate, kind):
+def test_a_time_line_gives_back_every_boundary_to_the_frame(tmp_path, rate, kind):
     """Over two hours, across every minute at which drop-frame timecode skips numbers."""
     edges = [0, *(frame + step for frame in range(1790, 215_000, 1798) for step in (0, 7)), 215_784]
+    shots = [
+        replace(shot, transition=kind_of, transition_start_frame=shot.start_frame - 5, transition_end_frame=start)
+        if (kind_of := ("cut", "fade", "dissolve")[shot.index % 3]) != "cut" and (start := shot.start_frame)
+        else shot
+        for shot in shots_of(*edges)
+    ]
     path = tmp_path / f"long.{kind}"
-    path.write_text(write_timeline(shots_of(*edges), "long", tmp_path / "long.mp4", info(rate), kind))
+    path.write_text(write_timeline(shots, "long", tmp_path / "long.mp4", info(rate), kind))
     cut_list = read_cut_list(path, info(rate, 215_784))
-    assert list(cut_list.starts) == edges[:-1]
+    assert list(cut_list.boundaries) == [
+        Boundary(s.start_frame, s.transition, s.transition_start_frame, s.transition_end_frame) for s in shots[1:]
+    ]
     assert cut_list.end == edges[-1]
 
 
@@ -74,6 +85,85 @@ def test_shots_that_go_out_come_back_the_same(m2s, film, tmp_path, kind):
     assert found["detector"].startswith("list:")
 
 
+@pytest.mark.parametrize("rate", [FILM, NTSC])
+@pytest.mark.parametrize("kind", ["csv", "edl", "otio"])
+def test_transitions_and_their_extents_go_out_and_come_back(m2s, tmp_path, rate, kind):
+    film = write_film(tmp_path / "small.mp4", pictures(LENGTHS), Look(rate=rate))
+    seconds = [round(float(frame / rate), 6) for frame in (20, 51, 76)]
+    (tmp_path / "first.csv").write_text(
+        "start_frame,end_frame,start_seconds,end_seconds,transition,transition_start_frame,transition_end_frame\n"
+        f"0,20,0.0,{seconds[0]},start,,\n"
+        f"20,51,{seconds[0]},{seconds[1]},dissolve,9,20\n"
+        f"51,76,{seconds[1]},{seconds[2]},fade,44,51\n"
+    )
+    out = m2s("shots", film, "--shots-from", tmp_path / "first.csv", "--format", kind)
+    assert out.status == 0, out.stderr
+    (tmp_path / f"again.{kind}").write_text(out.stdout)
+    shots = m2s("shots", film, "--shots-from", tmp_path / f"again.{kind}", "--json").json()["shots"]
+    fields = ("start_frame", "end_frame", "transition", "transition_start_frame", "transition_end_frame")
+    assert [tuple(shot[field] for field in fields) for shot in shots] == [
+        (0, 20, "start", None, None),
+        (20, 51, "dissolve", 9, 20),
+        (51, 76, "fade", 44, 51),
+    ]
+
+
+def test_an_edl_cuts_where_the_film_dissolves_and_says_so_in_a_comment(tmp_path):
+    """The dissolve is in the picture: an editor that made it again would show it twice."""
+    first, second = shots_of(0, 20, 76)
+    second = replace(second, transition="dissolve", transition_start_frame=12, transition_end_frame=20)
+    text = write_timeline([first, second], "x", tmp_path / "x.mp4", info(Fraction(24)), "edl")
+    events = [line.split()[3] for line in text.splitlines() if line[:1].isdigit()]
+    assert events == ["C", "C"]
+    assert "* BEGINS WITH DISSOLVE, 8 FRAMES" in text.splitlines()
+
+
+def test_the_dissolves_and_wipes_of_an_edl_are_gradual(tmp_path):
+    """In CMX 3600 a transition begins at its event's start and takes so many frames of it; ``D 000`` is a cut."""
+    path = tmp_path / "x.edl"
+    path.write_text(
+        "TITLE: x\nFCM: NON-DROP FRAME\n"
+        "001  AX V C        01:00:00:00 01:00:02:00 01:00:00:00 01:00:02:00\n"
+        "002  AX V C        01:00:02:00 01:00:02:00 01:00:02:00 01:00:02:00\n"
+        "002  BX V D    012 01:00:02:00 01:00:05:00 01:00:02:00 01:00:05:00\n"
+        "003  BX V C        01:00:05:00 01:00:05:00 01:00:05:00 01:00:05:00\n"
+        "003  AX V W001 010 01:00:05:00 01:00:07:00 01:00:05:00 01:00:07:00\n"
+        "004  AX V C        01:00:07:00 01:00:07:00 01:00:07:00 01:00:07:00\n"
+        "004  BX V D    000 01:00:07:00 01:00:08:00 01:00:07:00 01:00:08:00\n"
+    )
+    assert read_cut_list(path, info(Fraction(24), 192)).boundaries == (
+        Boundary(60, "dissolve", 48, 60),
+        Boundary(130, "dissolve", 120, 130),
+        Boundary(168, "cut"),
+    )
+
+
+def test_the_transitions_of_an_otio_time_line_reach_to_both_sides_of_their_cut(tmp_path):
+    otio = pytest.importorskip("opentimelineio")
+    text = write_timeline(shots_of(0, 20, 76), "x", tmp_path / "x.mp4", info(NTSC), "otio")
+    timeline = otio.adapters.read_from_string(text, "otio_json")
+    before, after = (otio.opentime.RationalTime(frames, float(NTSC)) for frames in (5, 7))
+    timeline.tracks[0].insert(1, otio.schema.Transition("mix", "SMPTE_Dissolve", before, after))
+    (tmp_path / "x.otio").write_text(otio.adapters.write_to_string(timeline, "otio_json"))
+    assert read_cut_list(tmp_path / "x.otio", info(NTSC, 76)).boundaries == (Boundary(27, "dissolve", 15, 27),)
+
+
+def test_a_list_that_begins_within_the_film_makes_a_shot_of_what_it_leaves_out(tmp_path):
+    (tmp_path / "x.csv").write_text(own_csv((10, 20), (20, 76)).replace("cut", "start", 1))
+    assert read_cut_list(tmp_path / "x.csv", info(FILM, 76)).boundaries == (
+        Boundary(10, "cut"),
+        Boundary(20, "cut"),
+    )
+
+
+def test_options_of_detection_beside_a_list_are_wrong_usage(m2s, film, tmp_path):
+    (tmp_path / "list.csv").write_text(own_csv((0, 20), (20, 76)))
+    for option in (("--detector", "adaptive"), ("--min-shot", "0")):
+        result = m2s("shots", film, "--shots-from", tmp_path / "list.csv", *option)
+        assert (result.status, result.stdout) == (2, "")
+        assert "leave out --detector and --min-shot" in result.stderr
+
+
 def test_pyscenedetects_own_list_is_read_as_it_means_it(tmp_path):
     """Its frames count from 1 and its end frames are the last ones."""
     scenedetect = pytest.importorskip("scenedetect")
@@ -88,7 +178,7 @@ def test_pyscenedetects_own_list_is_read_as_it_means_it(tmp_path):
     assert path is not None
     assert path.name == "film-Scenes.csv"
     cut_list = read_cut_list(path, info(FILM, 106))
-    assert list(cut_list.starts) == [0, 30, 70]
+    assert cut_list.boundaries == (Boundary(30, "cut"), Boundary(70, "cut"))
     assert cut_list.end == 106
 
 
@@ -123,10 +213,45 @@ def own_csv(*rows: tuple[int, int]) -> str:
     return out.getvalue()
 
 
+def gradual_csv(second: str, third: str = "cut,,") -> str:
+    """A list as ``m2s shots --csv`` writes it, and what its second and third shot begin with."""
+    return (
+        "index,start_frame,end_frame,start_seconds,end_seconds,transition,transition_start_frame,"
+        "transition_end_frame\n"
+        "0,0,20,0.0,0.834167,start,,\n"
+        f"1,20,51,0.834167,2.127125,{second}\n"
+        f"2,51,76,2.127125,3.169833,{third}\n"
+    )
+
+
+def otio_with(metadata: dict[str, object]) -> str:
+    """An OTIO list whose second shot, from frame 20 on, has this said of it."""
+    timeline = json.loads(write_timeline(shots_of(0, 20, 76), "x", Path("x.mp4"), info(FILM), "otio"))
+    timeline["tracks"]["children"][0]["children"][1]["metadata"]["m2s"] = metadata
+    return json.dumps(timeline)
+
+
 BAD_LISTS = {
     "beyond.csv": (own_csv((0, 50), (50, 900)), "another film"),
-    "overlap.csv": (own_csv((0, 50), (40, 76)), "overlaps"),
-    "backwards.csv": (own_csv((0, 0), (50, 76)), "ends at frame"),
+    "overlap.csv": (own_csv((0, 50), (40, 76)), "line 3: the shot starts at frame 40 and overlaps"),
+    "backwards.csv": (own_csv((0, 0), (50, 76)), "line 2: the shot ends at frame 0"),
+    "wipe.csv": (gradual_csv("wipe,12,20"), "line 3: 'wipe' is no transition; there are start, cut, fade, diss"),
+    "empty-fade.csv": (gradual_csv("fade,,"), "line 3: a fade without its extent"),
+    "half-fade.csv": (gradual_csv("fade,12,"), "line 3: not a cut list .*invalid literal"),
+    "long-cut.csv": (gradual_csv("cut,12,20"), "line 3: a cut that takes frames"),
+    "late.csv": (gradual_csv("fade,12,23"), r"line 3: a fade from frame 12 to 23; .* where the shot starts \(20\)"),
+    "inside-out.csv": (gradual_csv("fade,20,20"), "line 3: a fade from frame 20 to 20"),
+    "outside.csv": (gradual_csv("fade,-2,20"), "line 3: the fade starts at frame -2, before"),
+    "over.csv": (gradual_csv("fade,12,20", "dissolve,19,51"), "line 4: the dissolve starts at frame 19, before"),
+    "again.csv": (gradual_csv("start,,"), "line 3: 'start' is what the first shot begins with"),
+    "short.csv": (gradual_csv("cut,,") + "3,76\n", "line 5: not a cut list .*no 'end_frame'"),
+    "half-frame.csv": (gradual_csv("cut,,").replace(",51,", ",50.5,"), "line 3: not a cut list"),
+    "wipe.otio": (otio_with({"transition": "wipe"}), "shot 2: 'wipe' is no transition"),
+    "outside.otio": (
+        otio_with({"transition": "fade", "transition_frames": 30}),
+        "shot 2: the fade starts at .* -10",
+    ),
+    "odd.otio": (otio_with({"transition": "fade", "transition_frames": "x"}), "cannot be read as OTIO"),
     "empty.csv": (own_csv(), "no shots"),
     "other.csv": ("a,b\n1,2\n", "no column 'start_frame'"),
     "words.csv": ("start_frame,end_frame,start_seconds,end_seconds\nx,y,z,w\n", "not a cut list"),
@@ -167,7 +292,7 @@ def test_a_cut_beyond_the_decoded_end_is_found_out_while_reading(m2s, film, tmp_
     (tmp_path / "list.csv").write_text(own_csv((0, 20), (20, 80), (80, 84)))
     result = m2s("shots", film, "--shots-from", tmp_path / "list.csv")
     assert result.status == 2
-    assert "a cut at frame 80, where the film has ended" in result.stderr
+    assert "a shot begins at frame 80, where the film has ended" in result.stderr
 
 
 def test_bytes_that_are_no_text_are_no_list(tmp_path):
