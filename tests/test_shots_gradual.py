@@ -102,6 +102,22 @@ def test_a_fade_through_black_or_white_is_one_boundary_with_its_extent(colour, o
     assert abs(boundary.frame - (60 + out_length + held + in_length)) <= 2
 
 
+@pytest.mark.parametrize("colour", [16, 235])
+@pytest.mark.parametrize("after", [STILL, OTHER])
+def test_a_slow_fade_out_is_one_whatever_it_is_cut_to(colour, after):
+    """Series begin each part with the picture that the last one faded away from."""
+    film = [STILL] * 60 + faded(STILL, colour, ramp(18)[::-1]) + [np.full_like(STILL, colour)] * 10 + [after] * 60
+    (boundary,) = found_in(film)
+    assert (boundary.transition, boundary.frame) == ("fade", 88)
+    assert abs(boundary.transition_start_frame - 60) <= 2
+
+
+@pytest.mark.parametrize("colour", [16, 235])
+def test_light_that_goes_in_a_moment_and_comes_back_at_once_is_no_fade(colour):
+    film = [STILL] * 60 + faded(STILL, colour, ramp(4)[::-1]) + [np.full_like(STILL, colour)] * 3 + [STILL] * 60
+    assert found_in(film) == []
+
+
 @pytest.mark.parametrize("length", [6, 12, 24, 48])
 def test_a_dissolve_is_one_boundary_with_its_extent(length):
     film = [STILL] * 60 + [STILL * (1 - s) + OTHER * s for s in ramp(length)] + [OTHER] * 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from m2s_index.detectors.fades import distance
+from m2s_index.detectors.fades import ONSET_FRAMES, distance
 from m2s_index.detectors.gradual import Floats
 
 BRIGHTER = 30.0
@@ -12,9 +12,8 @@ BRIGHTER = 30.0
 RETURN_DISTANCE = 0.4
 LEAD_FRAMES = 3
 """The picture before is taken from so far back that the light has not yet touched it."""
-ONSET_FRAMES = 6
-"""Light may take so long to come, from the picture before it; from then on it fades, and nothing jumps."""
 JUMP_SHARE = 0.5
+"""After its onset the light fades, and nothing jumps by this share of it."""
 
 
 def is_burst(thumbs: Floats, changes: Floats) -> bool:

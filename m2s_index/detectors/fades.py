@@ -14,18 +14,20 @@ RETURN_DISTANCE = 0.5
 """1 − correlation of pictures before and after below which a flat picture with an abrupt side was an
 explosion or a lamp, not a fade."""
 RETURN_FRAMES = 20
+ONSET_FRAMES = 6
+"""Light may take so long to come, from the picture before it; a fade that takes longer was made by an editor."""
 FAITHFUL = 0.6
 """Correlation that the picture half way down a fade keeps with the picture before it."""
 
 
 @dataclass(frozen=True)
 class _Open:
-    """A flat picture that has not ended: where its fade began, and pictures before, float32 [T, cells];
-    none at the film's start.
+    """A flat picture that has not ended: where its fade began, how many frames that took (0 for a cut), and
+    pictures before, float32 [T, cells]; none at the film's start.
     """
 
     start_index: int
-    gradual: bool
+    length: int
     before: Floats
 
 
@@ -66,16 +68,16 @@ class FadeTracker:
         if start and not _faithful(window.thumbs, start - 1, (start + position) // 2):
             start = position
         before = window.thumbs[max(0, start - RETURN_FRAMES // 2) : start : 2].copy()
-        self._open = _Open(int(window.indices[start]), start < position, before)
+        self._open = _Open(int(window.indices[start]), position - start, before)
 
     def _end(self, window: FrameWindow, position: int) -> list[Fade]:
         opened, self._open = self._open, None
         end = min(fade_in_end(window.contrast, position), window.filled - 1)
         if end > position and not _faithful(window.thumbs, end, (end + position) // 2):
             end = position
-        if opened is None or not len(opened.before) or not (opened.gradual or end > position):
+        if opened is None or not len(opened.before) or not (opened.length or end > position):
             return []
-        if not (opened.gradual and end > position):
+        if opened.length <= ONSET_FRAMES and not (opened.length and end > position):
             after = window.thumbs[end : end + RETURN_FRAMES : 2]
             if min(distance(a, b) for a in opened.before for b in after) < RETURN_DISTANCE:
                 return []
