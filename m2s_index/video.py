@@ -179,9 +179,14 @@ class VideoReader:
 
 
 def probe(path: Path) -> VideoInfo:
-    """What the container says of a film, without decoding more than its first frame."""
-    with VideoReader(path) as reader:
-        return reader.info
+    """What the container says of a film; its frames are left to the one pass that reads it.
+
+    Raises:
+        NotVideoError: it holds no film.
+        VideoError: it cannot be read.
+    """
+    with _open(path) as container:
+        return _container_info(container, _film_stream(path, container))
 
 
 class FramePictures:

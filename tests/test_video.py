@@ -272,6 +272,7 @@ def test_film_of_which_no_frame_can_be_decoded(tmp_path: Path, folder: Path) -> 
     data = (folder / "first.mp4").read_bytes()
     path = tmp_path / "film.mp4"
     path.write_bytes(data[:first] + bytes(len(data) - first))
+    assert probe(path).frames == FRAMES, "the probe decodes nothing"
     with pytest.raises(DamagedVideoError) as caught:
         find_shots(path)
     assert_helpful(caught.value, path)
