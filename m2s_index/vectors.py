@@ -7,6 +7,7 @@ exact distances and metadata in ``search``.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,9 @@ GATHER_VECTORS = 1_000
 
 COPIED_BYTES = 1 << 22
 """An index file goes through Python in pieces of this size."""
+
+_READING = threading.Lock()
+"""FAISS has one limit for all that is read, and each file its own."""
 
 
 @cache
@@ -256,7 +260,10 @@ def load_index(path: Path, kind: Kind, metric: Metric, ids: Int64Array) -> Vecto
         IndexFileError: FAISS cannot read it, or it holds something else.
     """
     faiss = faiss_module()
-    with _wrapped(f"reading the index file {path}"), path.open("rb") as file:
+    with _wrapped(f"reading the index file {path}"), path.open("rb") as file, _READING:
+        if hasattr(faiss, "set_deserialization_vector_byte_limit"):
+            # A file may claim to hold more than it is long: memory for that would be filled first.
+            faiss.set_deserialization_vector_byte_limit(os.fstat(file.fileno()).st_size)
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read, COPIED_BYTES))
     outer = {
         "exact": faiss.IndexIDMap,
@@ -270,11 +277,20 @@ def load_index(path: Path, kind: Kind, metric: Metric, ids: Int64Array) -> Vecto
         inner = faiss.downcast_index(index.index)
         if not isinstance(inner, faiss.IndexFlat if kind == "exact" else faiss.IndexHNSWFlat):
             raise IndexFileError(f"the index file {path} does not hold the {kind} index recorded")
-        if not np.array_equal(faiss.vector_to_array(index.id_map), ids):
-            raise IndexFileError(f"the index file {path} holds other scenes than recorded")
+    held = _listed_ids(index) if kind == "compressed" else faiss.vector_to_array(index.id_map)
     if index.ntotal != len(ids):
         raise IndexFileError(f"the index file {path} holds {index.ntotal} vectors, not {len(ids)} as recorded")
+    if not np.array_equal(held, ids):
+        raise IndexFileError(f"the index file {path} holds other scenes than recorded")
     return _wrap(index, kind, metric, ids)
+
+
+def _listed_ids(index: Any) -> Int64Array:
+    """The ids in a compressed index's lists: int64 [N], increasing."""
+    faiss, lists = faiss_module(), index.invlists
+    held = [np.empty(0, np.int64)]
+    held += [faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)) for i in range(lists.nlist)]
+    return np.sort(np.concatenate(held))
 
 
 def _wrap(index: Any, kind: Kind, metric: Metric, ids: Int64Array) -> VectorIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 
 import numpy as np
@@ -131,6 +132,48 @@ def test_a_file_with_another_index_is_refused(built, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(IndexFileError, match="reading the index file"):
         load_index(path, index.kind, index.metric, index.ids)
+
+
+def test_a_hostile_file_is_refused_or_finds_only_scenes_that_there_are(built, tmp_path):
+    """Whatever bytes stand in a file whose checksum is right: no crash, and no scene that is not there."""
+    index, ids, rows = built
+    path = tmp_path / "index.faiss"
+    index.save(path)
+    sound = path.read_bytes()
+    random = np.random.default_rng(8)
+    refused = 0
+    for number in range(60):
+        data = bytearray(sound)
+        if number % 3 == 0:
+            data = data[: random.integers(len(data))]
+        elif number % 3 == 1:
+            data[random.integers(200)] ^= 1 << random.integers(8)
+        else:
+            start = random.integers(len(data) - 8)
+            data[start : start + 8] = random.choice([b"\xff" * 8, bytes(8), random.bytes(8)])
+        path.write_bytes(data)
+        try:
+            damaged = load_index(path, index.kind, index.metric, index.ids)
+        except IndexFileError:
+            refused += 1
+            continue
+        hits, _ = damaged.search(rows[:3], 10)
+        assert set(hits.ravel().tolist()) <= {*ids.tolist(), -1}
+    assert 20 <= refused < 60
+
+
+def test_a_file_that_claims_more_than_it_holds_fills_no_memory(tmp_path):
+    """A few changed bytes that stand for 16 GiB of vectors are refused before memory for them is filled."""
+    rows, ids = make_rows("cosine"), np.arange(COUNT, dtype=np.int64)
+    path = tmp_path / "index.faiss"
+    build_index("exact", "cosine", DIMENSION, COUNT, lambda: iter([SceneEmbeddings(ids, rows)])).save(path)
+    length = (COUNT * DIMENSION).to_bytes(8, "little")
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(length, (1 << 32).to_bytes(8, "little"), 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(IndexFileError, match="reading the index file"):
+        load_index(path, "exact", "cosine", ids)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
 @pytest.mark.parametrize("kind", ["exact", "graph"])
