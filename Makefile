@@ -3,6 +3,7 @@
 # make check  style, types and structure
 # make kills  every kill of a build at a bad moment, of which the test suite does some
 # make bench  the figures in docs/benchmarks.md (DATA=folder with video/ and place/)
+# make fuzz   10,000 damaged films (an hour); make soak: 2,000 small films in one process (ten minutes)
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ DATA ?= ../shared/data
 STAMP := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo install test test-fast check kills format bench clean
+.PHONY: demo install test test-fast check kills format bench fuzz soak clean
 
 demo: $(STAMP)
 	$(BIN)/m2s demo
@@ -50,6 +51,12 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/shots.py --data $(DATA)
 	$(BIN)/python benchmarks/search.py --scenes 1000000 --kinds exact compressed
 	$(BIN)/python benchmarks/descriptor.py $(DATA)/place/scene15_small
+
+fuzz: $(STAMP)
+	$(BIN)/python benchmarks/fuzz.py $(DATA)/video --mutants 10000 --jobs 2
+
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py --films 2000
 
 clean:
 	rm -rf build dist m2s-demo *.egg-info
