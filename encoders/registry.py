@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from m2s_index.encoder import Encoder
+from m2s_index.encoder import AnyEncoder
 from m2s_index.encoders.record import EncoderRecord
 from m2s_index.errors import UsageError
 
@@ -29,10 +29,10 @@ class Entry:
     """A record to show and a function that makes the encoder from its full name and options."""
 
     record: EncoderRecord
-    make: Callable[[str, Options], Encoder]
+    make: Callable[[str, Options], AnyEncoder]
 
 
-def _gist(name: str, options: Options) -> Encoder:
+def _gist(name: str, options: Options) -> AnyEncoder:
     from m2s_index.encoders.gist import GistEncoder
 
     if options.weights is not None:
@@ -46,7 +46,7 @@ def _gist(name: str, options: Options) -> Encoder:
     return GistEncoder()
 
 
-def _clip(name: str, options: Options) -> Encoder:
+def _clip(name: str, options: Options) -> AnyEncoder:
     from m2s_index.encoders.timm_image import CLIP_MODEL, load_timm
 
     return load_timm(
@@ -61,12 +61,24 @@ def _clip(name: str, options: Options) -> Encoder:
     )
 
 
-def _timm(name: str, options: Options) -> Encoder:
+def _timm(name: str, options: Options) -> AnyEncoder:
     from m2s_index.encoders.timm_image import load_timm
 
     return load_timm(
         name,
         name.removeprefix("timm:"),
+        weights=options.weights,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+    )
+
+
+def _slowfast(name: str, options: Options) -> AnyEncoder:
+    from m2s_index.encoders.slowfast import load
+
+    return load(
+        name,
         weights=options.weights,
         device=options.device,
         precision=options.precision,
@@ -101,6 +113,20 @@ ENCODERS: dict[str, Entry] = {
         ),
         _clip,
     ),
+    "slowfast_r101": Entry(
+        EncoderRecord(
+            name="slowfast_r101",
+            dimension=2304,
+            weights="--weights FILE: the authors' checkpoint",
+            licence="Apache-2.0 (facebookresearch/SlowFast)",
+            source="Feichtenhofer et al., ICCV 2019",
+            description="SlowFast 8×8 R101: what moves; 64 frames from the middle of each scene",
+            input_px=256,
+            mean=(0.45, 0.45, 0.45),
+            std=(0.225, 0.225, 0.225),
+        ),
+        _slowfast,
+    ),
     "timm:": Entry(
         EncoderRecord(
             name="timm:<model>",
@@ -128,12 +154,13 @@ def make_encoder(
     device: str | None = None,
     precision: Precision | None = None,
     threads: int | None = None,
-) -> Encoder:
+) -> AnyEncoder:
     """The encoder of that name, ready to run.
 
     Args:
-        name: ``gist``, ``clip`` or ``timm:<model>``.
-        weights: a local file (.safetensors, .pt, .pth); None takes the hub's cache, then the hub.
+        name: ``gist``, ``clip``, ``slowfast_r101`` or ``timm:<model>``.
+        weights: a local file (.safetensors, .pt, .pth; for SlowFast also Caffe2's .pkl); None takes the hub's
+            cache, then the hub.
         device: ``cpu``, ``cuda`` or ``cuda:N``; None takes CUDA where there is one.
         precision: None takes bf16 on CUDA and fp32 on the CPU.
         threads: how many CPU threads a network may use (a setting of the whole process); None leaves it.

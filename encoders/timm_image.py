@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from m2s_index.encoders.frames import check_frame, mean_feature
+from m2s_index.encoders.placement import Placement, choose_device
 from m2s_index.encoders.torchvision_shim import import_torchvision
 from m2s_index.encoders.weights import hub_file, load_into, sha256
 from m2s_index.errors import EncoderError, UsageError, WeightsError
@@ -34,22 +33,6 @@ _CPU_BATCH = 8
 _CUDA_BATCH = 128
 _LONGEST_ASPECT = 8
 """Longer frames lose their ends first: scaling the short side of a 1×5000 strip up would take gigabytes."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where and how a network runs."""
-
-    device: torch.device
-    dtype: torch.dtype
-    batch_size: int
-    channels_last: bool
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The context of a forward pass: normalisations and sums stay fp32 under bf16."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
 
 
 class TimmImageEncoder:
@@ -167,26 +150,6 @@ def load_timm(
     )
     prepare = timm.data.create_transform(**data, is_training=False)
     return TimmImageEncoder(network, prepare, identity, placement)
-
-
-def choose_device(device: str | None) -> torch.device:
-    """The device asked for, or CUDA where there is one, else the CPU.
-
-    Raises:
-        UsageError: the name is no device, or it is not there.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as exc:
-        raise UsageError(f"device {device!r}: choose cpu, cuda or cuda:N") from exc
-    if chosen.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {device!r}: choose cpu, cuda or cuda:N")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UsageError(f"device {device!r}: torch sees {count} CUDA devices here; pass --device cpu")
-    return chosen
 
 
 def place(network: nn.Module, device: torch.device, precision: str | None) -> Placement:

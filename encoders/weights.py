@@ -54,7 +54,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         unsafe = "it holds more than tensors, and could run code, or is no weights file"
         reason = unsafe if "weights_only" in str(exc) else first_line(exc)
         raise WeightsError(f"{path}: cannot be read as weights ({reason}); {wanted}") from exc
-    for wrapper in ("state_dict", "model"):
+    for wrapper in ("state_dict", "model", "model_state"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not all(isinstance(v, torch.Tensor) for v in content.values()):
@@ -87,13 +87,37 @@ def load_into(
             tensors = convert(tensors, network)
         except Exception as exc:  # a converter made for other files may fail in any way on this one
             _LOG.debug("%s: not converted (%s)", path, first_line(exc))
+    fill(network, tensors, path, dropped=dropped)
+
+
+def fill(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    dropped: tuple[str, ...] = (),
+    assign: bool = False,
+) -> None:
+    """Give every parameter and buffer of a network its tensor.
+
+    Args:
+        network: changed in place.
+        tensors: by the network's own names.
+        path: where they come from, for messages.
+        dropped: as in ``load_into``.
+        assign: take the tensors themselves instead of copying into the network's own (one on ``meta``).
+
+    Raises:
+        WeightsError: names or shapes do not fit; some of them are listed.
+    """
+    expected = network.state_dict()
     problems = _misfit(tensors, expected, dropped)
     if problems:
         raise WeightsError(
             f"{path}: these weights are not of this model: {'; '.join(problems)}. "
             "Give the file saved from the same model, or choose the encoder that it belongs to"
         )
-    network.load_state_dict({key: tensors[key] for key in expected})
+    network.load_state_dict({key: tensors[key] for key in expected}, assign=assign)
 
 
 def hub_file(repository: str, filename: str | None = None) -> Path:

@@ -1,14 +1,15 @@
-"""The protocol that every encoder satisfies, so that the library never imports a network.
+"""The protocols that encoders satisfy, so that the library never imports a network.
 
-``build`` takes any object with these members; ``m2s_index.encoders`` has the ones that ship.
+``build`` takes any object with the members of either: an ``Encoder`` sees key frames, a ``ClipEncoder`` sees
+motion. ``m2s_index.encoders`` has the ones that ship.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from m2s_index.types import EncoderIdentity, Float32Array, Image
+from m2s_index.types import ClipSpec, EncoderIdentity, Float32Array, Image
 
 
 class Encoder(Protocol):
@@ -40,3 +41,29 @@ class Encoder(Protocol):
             features: float32 [N, D], the features of the scene's key frames in order.
         """
         ...
+
+
+@runtime_checkable
+class ClipEncoder(Protocol):
+    """Turns the middle of a scene, frame by frame, into numbers. It has no features of single shots."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What makes this encoder's vectors comparable with others."""
+        ...
+
+    @property
+    def clip(self) -> ClipSpec:
+        """Which frames of a scene it is to be given."""
+        ...
+
+    def encode_clip(self, frames: Image) -> Float32Array:
+        """One vector for a scene: float32 [D], not normalised (the catalogue normalises cosine rows).
+
+        Args:
+            frames: RGB, uint8 [``clip.frames``, ``clip.side_px``, ``clip.side_px``, 3], in order.
+        """
+        ...
+
+
+AnyEncoder = Encoder | ClipEncoder

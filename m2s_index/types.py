@@ -134,6 +134,17 @@ class EncoderIdentity:
 
 
 @dataclass(frozen=True)
+class ClipSpec:
+    """What an encoder that sees motion asks of a scene: so many frames from its middle, ``rate`` a second,
+    each scaled until its shorter side is ``side_px``, of which the middle square is kept.
+    """
+
+    frames: int
+    rate: Fraction
+    side_px: int
+
+
+@dataclass(frozen=True)
 class SceneEmbeddings:
     """``vectors`` float32 [N, D], row i for scene ``scene_ids[i]`` (int64 [N]).
 

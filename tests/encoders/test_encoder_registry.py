@@ -11,15 +11,15 @@ from m2s_index.errors import UsageError
 def test_names_are_listed_once_with_their_records():
     """What is listed is what can be made."""
     records = list_encoders()
-    assert [record.name for record in records] == ["gist", "clip", "timm:<model>"]
+    assert [record.name for record in records] == ["gist", "clip", "slowfast_r101", "timm:<model>"]
     assert all(record.licence and record.source and record.description for record in records)
-    assert set(ENCODERS) == {"gist", "clip", "timm:"}
+    assert set(ENCODERS) == {"gist", "clip", "slowfast_r101", "timm:"}
 
 
 @pytest.mark.parametrize("name", ["", "gits", "timm", "timm:", "clip:x", "resnet50"])
 def test_an_unknown_name_lists_the_valid_ones(name):
     """So that a typing mistake is mended at once."""
-    with pytest.raises(UsageError, match=r"choose one of: gist, clip, timm:<model>"):
+    with pytest.raises(UsageError, match=r"choose one of: gist, clip, slowfast_r101, timm:<model>"):
         make_encoder(name)
 
 
