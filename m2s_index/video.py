@@ -134,6 +134,21 @@ class VideoReader:
             last = pts
             yield pts, frame
 
+    def seek(self, pts: int) -> None:
+        """Have the next ``frames`` begin with an intra frame, at ``pts`` or before where the container knows.
+
+        Raises:
+            DamagedVideoError: the container cannot be sought in.
+        """
+        try:
+            self._container.seek(pts, stream=self._stream)
+        except (av.error.FFmpegError, OSError) as exc:
+            raise DamagedVideoError(
+                f"{self.path}: its index is damaged ({exc.strerror}); copy or convert it again"
+            ) from exc
+        self._decoded = self._decode()
+        self._first = next(self._decoded, None)
+
     def _timed(self) -> Iterator[tuple[int | None, VideoFrame]]:
         """Each frame with its time as the file states it."""
         if self.info.format != "avi":
