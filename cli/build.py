@@ -14,7 +14,7 @@ from m2s_index.cli.output import print_json, say, shown, size
 if TYPE_CHECKING:
     from m2s_index.build import BuildResult
     from m2s_index.catalog import Catalog
-    from m2s_index.encoder import Encoder
+    from m2s_index.encoder import AnyEncoder
     from m2s_index.failures import Failure
     from m2s_index.index_kinds import Kind
     from m2s_index.plan import BuildPlan
@@ -86,7 +86,7 @@ def build(
     Films that are there already and have not changed are passed over. What an earlier build chose
     (encoder, detector, scenes) holds until another is named. A file that could not be read is not tried
     again until it changes, or with --retry-failed. Without PATHS, films that are indexed are embedded with
-    --encoder from their stored key frames.
+    --encoder from their stored key frames, or, where it sees motion, from their files.
     """
     from contextlib import ExitStack
 
@@ -220,7 +220,7 @@ def _remembered(known: Catalog | None, cutting: dict[str, Any]) -> tuple[BuildOp
 
 
 def _announce(
-    plan: BuildPlan, known: Catalog | None, options: BuildOptions, encoder: Encoder, workers: int
+    plan: BuildPlan, known: Catalog | None, options: BuildOptions, encoder: AnyEncoder, workers: int
 ) -> None:
     """What there is to do, and about what it costs: before it is begun."""
     from m2s_index.cli.estimate import bytes_per_hour, duration, seconds_per_frame
@@ -235,7 +235,7 @@ def _announce(
     for path, original in plan.copies:
         say(f"copy: {shown(path)} is the same film as {shown(original)}")
     if plan.films:
-        seconds = plan.estimated_seconds(workers, seconds_per_frame(encoder), options.frames_per_shot)
+        seconds = plan.estimated_seconds(workers, seconds_per_frame(encoder, options), options.frames_per_shot)
         disk = plan.estimated_bytes(bytes_per_hour(known), options.frames_per_shot)
         say(f"about {duration(seconds)} and {size(disk)} of disk, with {workers} decoders")
 
@@ -256,7 +256,7 @@ def _failures_json(failures: Iterable[Failure]) -> list[dict[str, Any]]:
 
 def _run(
     folder: Path,
-    encoder: Encoder,
+    encoder: AnyEncoder,
     options: BuildOptions,
     plan: BuildPlan,
     pool: Any,
@@ -316,7 +316,7 @@ def _report(result: BuildResult, output_format: str, folder: Path) -> None:
         )
         return
     parts = [f"{result.indexed} films indexed ({result.shots} shots, {result.scenes} scenes)"]
-    parts += [f"{result.embedded} embedded from key frames"] if result.embedded else []
+    parts += [f"{result.embedded} embedded"] if result.embedded else []
     parts += [f"{result.unchanged} unchanged"] if result.unchanged else []
     parts += [f"{len(failures)} failed"] if failures else []
     click.echo(f"{', '.join(parts)} in {result.seconds:.1f} s → {shown(str(folder))}")

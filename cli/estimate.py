@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
-    from m2s_index.encoder import Encoder
+    from m2s_index.encoder import AnyEncoder
+    from m2s_index.types import BuildOptions
 
 
-def seconds_per_frame(encoder: Encoder) -> float:
-    """How long the encoder takes for one key frame, from one batch of noise after a warm-up."""
+def seconds_per_frame(encoder: AnyEncoder, options: BuildOptions) -> float:
+    """How long the encoder takes for one key frame, from one batch of noise after a warm-up; where it sees
+    clips, how much of one clip's time falls to a key frame.
+    """
     import numpy as np
 
+    from m2s_index.encoder import ClipEncoder
+
+    if isinstance(encoder, ClipEncoder):
+        side = encoder.clip.side_px
+        clip = np.random.default_rng(0).integers(0, 256, (encoder.clip.frames, side, side, 3), np.uint8)
+        started = time.perf_counter()
+        encoder.encode_clip(clip)
+        return (time.perf_counter() - started) / (options.scene_stride * options.frames_per_shot)
     noise = np.random.default_rng(0).integers(0, 256, (306, 544, 3), np.uint8)
     frames = [noise] * min(4, encoder.batch_size)
     encoder.encode_frames(frames)

@@ -94,7 +94,7 @@ class BuildProgress:
         if event.kind == "failed":
             return f"{head}failed: {shown(event.error)}"
         if event.kind == "embedded":
-            return f"{name}: {event.scenes} scenes embedded from key frames"
+            return f"{name}: {event.scenes} scenes embedded"
         elapsed = time.monotonic() - self._started
         share = min(1.0, (self._ended_seconds + sum(self._running.values())) / self._total)
         left = elapsed / share - elapsed if share else 0.0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
-from m2s_index.embed import FrameEmbedder, embed_stored, film_vectors
-from m2s_index.encoder import Encoder
-from m2s_index.errors import CatalogDamagedError
+from m2s_index.clips import ClipFound
+from m2s_index.embed import ClipEmbedder, FrameEmbedder, embed_stored, film_vectors
+from m2s_index.encoder import AnyEncoder, ClipEncoder, Encoder
+from m2s_index.errors import CatalogDamagedError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import forget_failure
+from m2s_index.files import identify
 from m2s_index.keyframe_store import KeyFrameWriter, delete_keyframes
 from m2s_index.labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import identity_key
@@ -21,31 +24,39 @@ from m2s_index.matrix_writer import add_vectors
 from m2s_index.movies import add_film, get_movie, list_scenes, list_shots, stored_options
 from m2s_index.names import display_name
 from m2s_index.plan import PlannedFilm
-from m2s_index.scenes import group_scenes
+from m2s_index.scenes import film_scenes
 from m2s_index.schema import EmbeddingRow, EncoderRow, MovieRow
 from m2s_index.sessions import reader_of
 from m2s_index.titles import guess_title
-from m2s_index.types import Crop, EncoderIdentity, Film, Float32Array
+from m2s_index.types import EncoderIdentity, Film, FilmVectors
+from m2s_index.wire import Job
 
 
 class FilmAssembly:
     """A film while it is being read. ``store`` or ``discard`` ends it."""
 
-    def __init__(self, catalog: Catalog, encoder: Encoder, planned: PlannedFilm) -> None:
+    def __init__(self, catalog: Catalog, encoder: AnyEncoder, planned: PlannedFilm) -> None:
         self.path = planned.file.path
-        self._catalog, self._encoder = catalog, encoder
+        self._catalog = catalog
         self._planned, self._options = planned, planned.options
         self._found: list[ShotFound] = []
-        self._embedder = FrameEmbedder(encoder)
+        self._embedder: ClipEmbedder | FrameEmbedder = (
+            ClipEmbedder(encoder) if isinstance(encoder, ClipEncoder) else FrameEmbedder(encoder)
+        )
         name = f"{planned.file.fingerprint[:16]}-{uuid.uuid4().hex[:12]}.zip"
         self._writer = KeyFrameWriter(catalog.keyframes_folder, name)
         self.ended = False
         self.lost_labels: list[LostLabel] = []
 
-    def add(self, found: ShotFound) -> None:
-        """The film's next shot: keep its key frames, embed them."""
+    def add(self, found: ShotFound | ClipFound) -> None:
+        """The film's next shot: keep its key frames, embed them; or its next scene's clip: embed it."""
+        if isinstance(found, ClipFound):
+            if isinstance(self._embedder, ClipEmbedder):
+                self._embedder.add(found)
+            return
         self._writer.add(found.shot.index, found.pictures)
-        self._embedder.add(found.pictures, found.crop)
+        if isinstance(self._embedder, FrameEmbedder):
+            self._embedder.add(found.pictures, found.crop)
         # The pictures are on disk now.
         self._found.append(ShotFound(found.shot, found.keyframe_pts, (), found.crop))
 
@@ -53,15 +64,13 @@ class FilmAssembly:
         """The film is whole: store it, in place of what an earlier version of its file gave."""
         self.ended = True
         try:
-            features = self._embedder.finish()
             size = self._writer.commit()
         except BaseException:
             self._writer.discard()
             raise
         try:
-            self._see_again(features, read.crop)
             film = self._film(read, size)
-            vectors = film_vectors(self._encoder, features, film.scenes, self._options.scene_shots)
+            vectors = self._vectors(film)
             with self._catalog.write() as session:
                 old = self._planned.replaces
                 old_file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == old))
@@ -84,22 +93,22 @@ class FilmAssembly:
             self.ended = True
             self._writer.discard()
 
-    def _see_again(self, features: list[Float32Array], crop: Crop | None) -> None:
-        """Embed once more the few shots that passed before the film's bars were known for what they are."""
-        early = [number for number, found in enumerate(self._found) if found.crop != crop]
+    def _vectors(self, film: Film) -> FilmVectors:
+        if isinstance(self._embedder, ClipEmbedder):
+            return self._embedder.finish(len(film.scenes))
+        encoder, features = self._embedder.encoder, self._embedder.finish()
+        # Embed once more the few shots that passed before the film's bars were known for what they are.
+        early = [number for number, found in enumerate(self._found) if found.crop != film.crop]
         if early:
-            again = embed_stored(self._encoder, self._catalog.keyframes_folder, self._writer.path.name, early, crop)
+            folder = self._catalog.keyframes_folder
+            again = embed_stored(encoder, folder, self._writer.path.name, early, film.crop)
             for number, shot_features in zip(early, again, strict=True):
                 features[number] = shot_features
+        return film_vectors(encoder, features, film.scenes, self._options.scene_shots)
 
     def _film(self, read: FilmRead, keyframes_bytes: int) -> Film:
         options = self._options
         title, year = guess_title(display_name(self._planned.file.path))
-        count = len(self._found)
-        if options.scenes == "whole-file":
-            scenes = [(0, count)]
-        else:
-            scenes = group_scenes(count, scene_shots=options.scene_shots, scene_stride=options.scene_stride)
         return Film(
             file=self._planned.file,
             title=title,
@@ -114,10 +123,77 @@ class FilmAssembly:
             options=options,
             shots=tuple(found.shot for found in self._found),
             keyframe_pts=tuple(found.keyframe_pts for found in self._found),
-            scenes=tuple(scenes),
+            scenes=tuple(film_scenes(len(self._found), options)),
             keyframes_file=self._writer.path.name,
             keyframes_bytes=keyframes_bytes,
         )
+
+
+class StoredClips:
+    """A film that is indexed already, while its scenes' clips are read from its file once more. ``store`` or
+    ``discard`` ends it.
+    """
+
+    def __init__(self, catalog: Catalog, encoder: ClipEncoder, movie_id: int) -> None:
+        """Look the film up.
+
+        Raises:
+            CatalogError: its shots and scenes are damaged.
+        """
+        self._catalog, self._stored = catalog, _StoredFilm(catalog, movie_id)
+        self._spec, self._embedder = encoder.clip, ClipEmbedder(encoder)
+        self.path = self._stored.movie.path
+        self.ended = False
+
+    def job(self, threads: int) -> Job:
+        """What a worker has to read.
+
+        Raises:
+            VideoError: the file is no longer the one that was indexed, or is gone.
+        """
+        stored = self._stored
+        if identify(Path(self.path)).fingerprint != stored.fingerprint:
+            raise VideoError(f"{self.path}: has changed since it was indexed; run 'm2s index build' on it first")
+        spans = tuple(
+            (stored.shots[scene.first_shot].start_pts, stored.shots[scene.end_shot - 1].end_pts)
+            for scene in stored.scenes
+        )
+        crop = stored.movie.crop
+        return Job("clips", self.path, stored.options, threads, clip=self._spec, spans=spans, crop=crop)
+
+    def add(self, found: ShotFound | ClipFound) -> None:
+        """The next scene's clip: embed it."""
+        if isinstance(found, ClipFound):
+            self._embedder.add(found)
+
+    def store(self) -> int:
+        """All clips have come: store the scenes' vectors; returns how many."""
+        self.ended = True
+        self._stored.store(self._catalog, self._embedder.finish(len(self._stored.scenes)))
+        return len(self._stored.scenes)
+
+    def discard(self) -> None:
+        """Nothing is kept before ``store``."""
+        self.ended = True
+
+
+class _StoredFilm:
+    """What the catalogue has of a film, in order to embed it by another encoder."""
+
+    def __init__(self, catalog: Catalog, movie_id: int) -> None:
+        with catalog.read() as session:
+            self.movie = get_movie(session, movie_id)
+            columns = select(MovieRow.keyframes_file, MovieRow.fingerprint).where(MovieRow.id == movie_id)
+            self.keyframes_file, self.fingerprint = session.execute(columns).one()
+            self.options = stored_options(session, movie_id)
+            self.shots, self.scenes = list_shots(session, movie_id), list_scenes(session, movie_id=movie_id)
+        if not self.scenes or max(scene.end_shot for scene in self.scenes) > len(self.shots):
+            raise CatalogDamagedError(f"{self.movie.name}: its shots or scenes are damaged; run 'm2s index repair'")
+
+    def store(self, catalog: Catalog, vectors: FilmVectors) -> None:
+        """Add an encoder's matrices."""
+        with catalog.write() as session:
+            add_vectors(session, self.movie.movie_id, self.scenes[0].scene_id, vectors)
 
 
 def embed_movie(catalog: Catalog, encoder: Encoder, movie_id: int) -> tuple[str, int]:
@@ -126,20 +202,13 @@ def embed_movie(catalog: Catalog, encoder: Encoder, movie_id: int) -> tuple[str,
     Raises:
         CatalogError: its key frames are missing or damaged, or its shots and scenes are.
     """
-    with catalog.read() as session:
-        movie = get_movie(session, movie_id)
-        file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == movie_id))
-        options = stored_options(session, movie_id)
-        shots, scenes = list_shots(session, movie_id), list_scenes(session, movie_id=movie_id)
-    if not scenes or max(scene.end_shot for scene in scenes) > len(shots):
-        raise CatalogDamagedError(f"{movie.name}: its shots or scenes are damaged; run 'm2s index repair'")
-    folder = catalog.keyframes_folder
-    features = embed_stored(encoder, folder, file or "", [shot.index for shot in shots], movie.crop)
-    spans = [(scene.first_shot, scene.end_shot) for scene in scenes]
-    vectors = film_vectors(encoder, features, spans, options.scene_shots)
-    with catalog.write() as session:
-        add_vectors(session, movie_id, scenes[0].scene_id, vectors)
-    return movie.path, len(scenes)
+    stored = _StoredFilm(catalog, movie_id)
+    shots = [shot.index for shot in stored.shots]
+    folder, crop = catalog.keyframes_folder, stored.movie.crop
+    features = embed_stored(encoder, folder, stored.keyframes_file, shots, crop)
+    spans = [(scene.first_shot, scene.end_shot) for scene in stored.scenes]
+    stored.store(catalog, film_vectors(encoder, features, spans, stored.options.scene_shots))
+    return stored.movie.path, len(stored.scenes)
 
 
 def movies_without(session: Session, identity: EncoderIdentity, movie_ids: Sequence[int]) -> list[int]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from m2s_index.assembly import FilmAssembly, embed_movie, movies_without, sweep_keyframes
+from m2s_index.assembly import FilmAssembly, StoredClips, embed_movie, movies_without, sweep_keyframes
 from m2s_index.catalog import Catalog
-from m2s_index.encoder import Encoder
-from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError
+from m2s_index.clips import ClipFound, ClipsRead
+from m2s_index.encoder import AnyEncoder, ClipEncoder, Encoder
+from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import Failure, forget_lost, record_failure
 from m2s_index.index_file import IndexFile
@@ -29,13 +30,13 @@ from m2s_index.metadata import MovieMetadata, apply_metadata
 from m2s_index.movies import get_movie
 from m2s_index.plan import BuildPlan, PlannedFilm, note_moves
 from m2s_index.settings import save_options
-from m2s_index.types import BuildOptions
+from m2s_index.types import BuildOptions, FileIdentity
 from m2s_index.wire import Failed, Job, Progress
 from m2s_index.workers import WorkerPool
 
 WRITE_INDEX_EVERY_SECONDS = 600.0
 MOST_WAITING_BYTES = 48 << 20
-"""Key frames that wait for the encoder; beyond it the decoders wait too."""
+"""Key frames and clips that wait for the encoder; beyond it the decoders wait too."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,20 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """Something for the embedding thread: one of a shot to add, a film to store, one that failed or is to be
-    dropped, one to embed.
+    """Something for the embedding thread: one of a shot or clip to add, a film to store, one that failed or is
+    to be dropped, one to embed.
     """
 
-    assembly: FilmAssembly | None = None
-    add: ShotFound | None = None
-    store: FilmRead | None = None
+    assembly: FilmAssembly | StoredClips | None = None
+    add: ShotFound | ClipFound | None = None
+    store: FilmRead | ClipsRead | None = None
     failed: Failure | None = None
     embed: int | None = None
 
     @property
     def bytes(self) -> int:
+        if isinstance(self.add, ClipFound):
+            return self.add.frames.nbytes
         return sum(len(data) for data in self.add.pictures) if self.add else 0
 
 
@@ -101,7 +104,7 @@ class Builder:
     def __init__(
         self,
         catalog: Catalog,
-        encoder: Encoder,
+        encoder: AnyEncoder,
         options: BuildOptions,
         *,
         index_kind: Kind | Literal["auto"] | None = None,
@@ -133,8 +136,7 @@ class Builder:
         thread.start()
         try:
             self._decode(plan.films, pool, decode_threads)
-            for movie_id in self._to_embed(plan.unchanged):
-                self._tasks.put(_Task(embed=movie_id))
+            self._embed_stored(self._to_embed(plan.unchanged), pool, decode_threads)
             self._tasks.put(None)
             while thread.is_alive():
                 thread.join(0.1)
@@ -176,8 +178,42 @@ class Builder:
 
     def _decode(self, films: Sequence[PlannedFilm], pool: WorkerPool, threads: int) -> None:
         by_path = {film.file.path: film for film in films}
-        assemblies: dict[str, FilmAssembly] = {}
-        jobs = [Job("film", path, film.options, threads, film.cuts) for path, film in by_path.items()]
+        clip = self._encoder.clip if isinstance(self._encoder, ClipEncoder) else None
+        jobs = [Job("film", path, film.options, threads, film.cuts, clip) for path, film in by_path.items()]
+        files = {path: film.file for path, film in by_path.items()}
+        self._hear(pool, jobs, lambda path: FilmAssembly(self._catalog, self._encoder, by_path[path]), files)
+
+    def _embed_stored(self, movie_ids: Sequence[int], pool: WorkerPool, threads: int) -> None:
+        """Films that are indexed already: from their key frames, or from clips, which workers read."""
+        if not isinstance(self._encoder, ClipEncoder):
+            for movie_id in movie_ids:
+                self._tasks.put(_Task(embed=movie_id))
+            return
+        by_path, jobs = {}, []
+        for movie_id in movie_ids:
+            with self._catalog.read() as session:
+                path = get_movie(session, movie_id).path
+            try:
+                stored = StoredClips(self._catalog, self._encoder, movie_id)
+                jobs.append(stored.job(threads))
+                by_path[path] = stored
+            except CatalogDamagedError as exc:
+                self._tasks.put(_Task(failed=Failure(path, f"{path}: {exc}")))
+            except VideoError as exc:
+                self._tasks.put(_Task(failed=Failure(path, str(exc))))
+        self._hear(pool, jobs, by_path.__getitem__, {})
+
+    def _hear(
+        self,
+        pool: WorkerPool,
+        jobs: Sequence[Job],
+        begin: Callable[[str], FilmAssembly | StoredClips],
+        files: Mapping[str, FileIdentity],
+    ) -> None:
+        """Run jobs, and hand what the workers say to the embedding thread; failures of reading ``files`` are
+        remembered.
+        """
+        assemblies: dict[str, FilmAssembly | StoredClips] = {}
         try:
             for job, message in pool.run(jobs, hold=self._must_wait):
                 self._tell()
@@ -187,16 +223,15 @@ class Builder:
                     self._on_event(BuildEvent("progress", job.path, message.frames, message.seconds, message.shots))
                     continue
                 if isinstance(message, Failed):
-                    failure = Failure(job.path, message.error, by_path[job.path].file)
+                    failure = Failure(job.path, message.error, files.get(job.path))
                     self._tasks.put(_Task(assemblies.pop(job.path, None), failed=failure))
                     continue
                 assembly = assemblies.get(job.path)
                 if assembly is None:
-                    assembly = FilmAssembly(self._catalog, self._encoder, by_path[job.path])
-                    assemblies[job.path] = assembly
-                if isinstance(message, FilmRead):
+                    assembly = assemblies[job.path] = begin(job.path)
+                if isinstance(message, FilmRead | ClipsRead):
                     self._tasks.put(_Task(assemblies.pop(job.path), store=message))
-                elif isinstance(message, ShotFound):
+                elif isinstance(message, ShotFound | ClipFound):
                     task = _Task(assembly, add=message)
                     self._count(task.bytes)
                     self._tasks.put(task)
@@ -242,14 +277,16 @@ class Builder:
     def _do(self, task: _Task) -> None:
         if task.failed:
             self._fail(task.failed)
-        if task.embed is not None:
-            self._embed(task.embed)
+        if task.embed is not None and not isinstance(self._encoder, ClipEncoder):
+            self._embed(self._encoder, task.embed)
         if task.assembly is None or task.assembly.ended:
             return
         try:
             if task.add:
                 task.assembly.add(task.add)
-            elif task.store:
+            elif isinstance(task.assembly, StoredClips) and isinstance(task.store, ClipsRead):
+                self._embedded(task.assembly.path, task.assembly.store())
+            elif isinstance(task.assembly, FilmAssembly) and isinstance(task.store, FilmRead):
                 self._store(task.assembly, task.store)
             else:
                 task.assembly.discard()
@@ -275,14 +312,17 @@ class Builder:
         counts = (len(film.shots), len(film.scenes), film.damaged_packets)
         self._events.put(BuildEvent("indexed", assembly.path, film.frames, film.duration_seconds, *counts))
 
-    def _embed(self, movie_id: int) -> None:
+    def _embed(self, encoder: Encoder, movie_id: int) -> None:
         try:
-            path, scenes = embed_movie(self._catalog, self._encoder, movie_id)
+            path, scenes = embed_movie(self._catalog, encoder, movie_id)
         except (KeyFrameError, CatalogDamagedError, EncoderError) as exc:
             with self._catalog.read() as session:
                 path = get_movie(session, movie_id).path
             self._fail(Failure(path, f"{path}: {exc}"))
             return
+        self._embedded(path, scenes)
+
+    def _embedded(self, path: str, scenes: int) -> None:
         self._result.embedded += 1
         self._events.put(BuildEvent("embedded", path, scenes=scenes))
 

@@ -26,7 +26,7 @@ SKIP_SECONDS = 2
 """Shorter ways are decoded: seeking goes back to an intra frame."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipFound:
     """The frames of one scene: RGB, uint8 [frames, side, side, 3]. ``scene`` is its index in the film."""
 
@@ -36,6 +36,13 @@ class ClipFound:
     def __repr__(self) -> str:
         count, height, width, _ = self.frames.shape
         return f"ClipFound(scene {self.scene}, {count} frames of {width}×{height})"
+
+
+@dataclass(frozen=True)
+class ClipsRead:
+    """What is known when all clips of a film that was indexed before have been read: how many they are."""
+
+    clips: int
 
 
 def clip_times(start_pts: int, end_pts: int, time_base: Fraction, spec: ClipSpec) -> list[int]:
@@ -100,6 +107,8 @@ class _Film:
     def __init__(self, reader: VideoReader, on_progress: Callable[[int, float], None]) -> None:
         self._reader, self._on_progress = reader, on_progress
         self._decoded = 0
+        self._shown: VideoFrame
+        self._coming: tuple[int, VideoFrame] | None
         self._seeks = not SOUGHT_FORMATS.isdisjoint(reader.info.format.split(","))
         self._skip = SKIP_SECONDS / reader.info.time_base
         self._start(reader.frames())

@@ -1,4 +1,6 @@
-"""From stored key frames to a film's matrices, with any object that satisfies the ``Encoder`` protocol."""
+"""From stored key frames, or from clips, to a film's matrices, with any object that satisfies a protocol of
+``m2s_index.encoder``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from m2s_index.encoder import Encoder
+from m2s_index.clips import ClipFound
+from m2s_index.encoder import ClipEncoder, Encoder
 from m2s_index.errors import EncoderError
 from m2s_index.keyframe_store import KeyFrameReader, decode_jpeg
 from m2s_index.scenes import key_shots
-from m2s_index.types import Crop, FilmVectors, Float32Array, Image
+from m2s_index.types import Crop, EncoderIdentity, FilmVectors, Float32Array, Image
 
 
 class FrameEmbedder:
@@ -21,7 +24,7 @@ class FrameEmbedder:
     """
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._waiting: list[Image] = []
         self._features: list[Float32Array] = []
         self._frames_of_shot: list[int] = []
@@ -31,7 +34,7 @@ class FrameEmbedder:
         self._frames_of_shot.append(len(pictures))
         for data in pictures:
             self._waiting.append(decode_jpeg(data, crop))
-            if len(self._waiting) == self._encoder.batch_size:
+            if len(self._waiting) == self.encoder.batch_size:
                 self._flush()
 
     def finish(self) -> list[Float32Array]:
@@ -46,15 +49,59 @@ class FrameEmbedder:
         return np.split(features, np.cumsum(self._frames_of_shot)[:-1])
 
     def _flush(self) -> None:
-        features = self._encoder.encode_frames(self._waiting)
-        identity = self._encoder.identity
-        expected = (len(self._waiting), identity.dimension)
-        if features.shape != expected:
-            raise EncoderError(f"encoder {identity.name} gave shape {features.shape} instead of {expected}")
-        if not np.isfinite(features).all():
-            raise EncoderError(f"encoder {identity.name} gave numbers that are not finite")
+        features = self.encoder.encode_frames(self._waiting)
+        identity = self.encoder.identity
+        _check(features, (len(self._waiting), identity.dimension), identity)
         self._features.append(features)
         self._waiting = []
+
+
+class ClipEmbedder:
+    """Embeds one film's scenes from their clips, in order."""
+
+    def __init__(self, encoder: ClipEncoder) -> None:
+        self._encoder = encoder
+        self._rows: list[Float32Array] = []
+
+    def add(self, clip: ClipFound) -> None:
+        """The next scene's clip.
+
+        Raises:
+            EncoderError: the encoder gave the wrong shape, or numbers that are not finite; or a scene has
+                no clip, or another's.
+        """
+        identity = self._encoder.identity
+        if clip.scene != len(self._rows):
+            raise EncoderError(f"scene {len(self._rows)} has no clip for {identity.name}: {clip.scene}'s came")
+        row = self._encoder.encode_clip(clip.frames)
+        _check(row, (identity.dimension,), identity)
+        self._rows.append(row)
+
+    def finish(self, scenes: int) -> FilmVectors:
+        """The film's matrices, of which there is no shot features'.
+
+        Raises:
+            EncoderError: there are more or fewer scenes than clips.
+        """
+        identity = self._encoder.identity
+        if scenes != len(self._rows):
+            raise EncoderError(f"{len(self._rows)} clips came for {identity.name}, of {scenes} scenes")
+        return FilmVectors(identity, None, _scene_matrix(self._rows, identity))
+
+
+def _check(features: Float32Array, expected: tuple[int, ...], identity: EncoderIdentity) -> None:
+    if features.shape != expected:
+        raise EncoderError(f"encoder {identity.name} gave shape {features.shape} instead of {expected}")
+    if not np.isfinite(features).all():
+        raise EncoderError(f"encoder {identity.name} gave numbers that are not finite")
+
+
+def _scene_matrix(rows: Sequence[Float32Array], identity: EncoderIdentity) -> Float32Array:
+    """Scenes' vectors as they are stored: float32 [N, D], normalised where the metric is cosine."""
+    matrix: Float32Array = np.stack(rows).astype(np.float32)
+    if identity.metric == "cosine":
+        matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    return matrix
 
 
 def film_vectors(
@@ -76,11 +123,8 @@ def film_vectors(
     for first, end in scenes:
         chosen = key_shots(first, end, scene_shots)
         rows.append(encoder.encode_scene(np.concatenate([shots[i] for i in chosen])))
-    scene_matrix = np.stack(rows).astype(np.float32)
-    if encoder.identity.metric == "cosine":
-        scene_matrix /= np.maximum(np.linalg.norm(scene_matrix, axis=1, keepdims=True), 1e-12)
     shot_matrix = np.stack([features.mean(axis=0) for features in shots]).astype(np.float32)
-    return FilmVectors(encoder.identity, shot_matrix, scene_matrix)
+    return FilmVectors(encoder.identity, shot_matrix, _scene_matrix(rows, encoder.identity))
 
 
 def embed_stored(

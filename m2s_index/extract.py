@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2s_index.bars import BarFinder
+from m2s_index.clips import ClipFound, read_clips
 from m2s_index.cut_lists import CutListDetector
 from m2s_index.errors import DamagedVideoError
 from m2s_index.keyframe_picker import KeyFramePicker
 from m2s_index.keyframe_store import encode_jpeg
+from m2s_index.scenes import film_scenes
 from m2s_index.shots import Boundary, ShotDetector, make_detector
-from m2s_index.types import BuildOptions, Crop, Shot, Transition, VideoInfo
+from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, Transition, VideoInfo
 from m2s_index.video import CLOCKED_FORMATS, FramePictures, VideoReader
 
 WHOLE_SHARE = 0.95
@@ -68,13 +70,15 @@ def extract(
     options: BuildOptions,
     *,
     cuts: Sequence[int] | None = None,
+    clip: ClipSpec | None = None,
     threads: int = 1,
     on_progress: Callable[[int, float], None] | None = None,
-) -> Iterator[ShotFound | FilmRead]:
-    """A film's shots as they are found, and at the end what is known of the whole.
+) -> Iterator[ShotFound | ClipFound | FilmRead]:
+    """A film's shots as they are found, then its scenes' clips, and at the end what is known of the whole.
 
     Args:
         cuts: the frames at which shots begin, where that is known; else the options' detector finds them.
+        clip: which frames of each scene are wanted; None for none, and no second pass.
         on_progress: called after every frame with the number of frames so far and the film's seconds.
 
     Raises:
@@ -88,8 +92,40 @@ def extract(
         boundaries = [Boundary(frame, "cut") for frame in cuts]
         detector = CutListDetector(options.detector, boundaries, f"the cut list of {path}")
     pass_ = _Pass(path, options, detector, threads=threads, keep_pictures=True)
-    yield from pass_.run(on_progress)
-    yield pass_.result()
+    shots = []
+    for found in pass_.run(on_progress):
+        shots.append(found.shot)
+        yield found
+    read = pass_.result()
+    if clip is not None:
+        yield from _clips(path, shots, read, options, clip, threads, on_progress)
+    yield read
+
+
+def _clips(
+    path: Path,
+    shots: Sequence[Shot],
+    read: FilmRead,
+    options: BuildOptions,
+    clip: ClipSpec,
+    threads: int,
+    on_progress: Callable[[int, float], None] | None,
+) -> Iterator[ClipFound]:
+    seconds = float((read.end_pts - read.start_pts) * read.info.time_base)
+
+    def still_at_the_end(frames: int, _: float) -> None:
+        if on_progress:
+            on_progress(read.frames + frames, seconds)
+
+    yield from read_clips(
+        path,
+        [(shots[first].start_pts, shots[end - 1].end_pts) for first, end in film_scenes(len(shots), options)],
+        clip,
+        crop=read.crop,
+        keyframe_px=options.keyframe_px,
+        threads=threads,
+        on_progress=still_at_the_end,
+    )
 
 
 class _FrameTimes:

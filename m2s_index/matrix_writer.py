@@ -41,10 +41,11 @@ def use_encoder(session: Session, name: str) -> StoredEncoder:
 def add_vectors(session: Session, movie_id: int, first_scene_id: int, vectors: FilmVectors) -> None:
     """Store a movie's matrices by one encoder, registering the encoder where it is new."""
     encoder_id = register_encoder(session, vectors.encoder).encoder_id
-    rows, columns = vectors.shots.shape
-    shots, dtype = _compact(vectors.shots)
     owner = {"movie_id": movie_id, "encoder_id": encoder_id}
-    session.add(FeatureRow(**owner, rows=rows, columns=columns, dtype=dtype, data=shots))
+    if vectors.shots is not None:
+        rows, columns = vectors.shots.shape
+        shots, dtype = _compact(vectors.shots)
+        session.add(FeatureRow(**owner, rows=rows, columns=columns, dtype=dtype, data=shots))
     rows, columns = vectors.scenes.shape
     scenes = np.ascontiguousarray(vectors.scenes, DTYPES["float32"]).tobytes()
     session.add(

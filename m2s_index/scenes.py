@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from m2s_index.errors import UsageError
+from m2s_index.types import BuildOptions
 
 
 def group_scenes(shots: int, *, scene_shots: int = 9, scene_stride: int = 9) -> list[tuple[int, int]]:
@@ -34,6 +35,13 @@ def group_scenes(shots: int, *, scene_shots: int = 9, scene_stride: int = 9) -> 
     elif left_over:
         windows[-1] = (first, shots)
     return windows
+
+
+def film_scenes(shots: int, options: BuildOptions) -> list[tuple[int, int]]:
+    """A film's scenes as the options have them: (first, end) by shot index, end exclusive, in order."""
+    if options.scenes == "whole-file":
+        return [(0, shots)]
+    return group_scenes(shots, scene_shots=options.scene_shots, scene_stride=options.scene_stride)
 
 
 def key_shots(first_shot: int, end_shot: int, limit: int) -> list[int]:

@@ -239,9 +239,9 @@ class Film:
 @dataclass(frozen=True)
 class FilmVectors:
     """One film's matrices by one encoder: ``shots`` [S, D], ``scenes`` [N, D], float32; scene rows are
-    normalised where the metric is cosine.
+    normalised where the metric is cosine. ``shots`` is None by an encoder that sees whole scenes.
     """
 
     encoder: EncoderIdentity
-    shots: Float32Array
+    shots: Float32Array | None
     scenes: Float32Array

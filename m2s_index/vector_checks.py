@@ -40,7 +40,8 @@ def encoders_by_state(reader: Reader) -> tuple[list[StoredEncoder], dict[int, st
 
 def bad_matrices(reader: Reader, encoders: list[StoredEncoder]) -> dict[Matrix, str]:
     """Matrices of wrong shape or size, not finite or not normalised, not of these scenes, or without the other
-    one of the two that belong together: with a name to show.
+    one of the two that belong together: with a name to show. An encoder that sees whole scenes has embeddings
+    of scenes alone, in every film.
     """
     known = {encoder.encoder_id: encoder for encoder in encoders}
     movies = dict(reader.rows("SELECT id, name FROM movies"))
@@ -61,7 +62,8 @@ def bad_matrices(reader: Reader, encoders: list[StoredEncoder]) -> dict[Matrix, 
                 bad[key] = name
             if alone.pop(key, None) is None:
                 alone[key] = name
-    return bad | alone
+    of_shots = set(reader.ids("SELECT DISTINCT encoder_id FROM features").tolist())
+    return bad | {key: name for key, name in alone.items() if key[1] in of_shots}
 
 
 def _is_sound(matrix: list[Any], encoder: StoredEncoder, of_scenes: bool) -> bool:

@@ -13,9 +13,12 @@ from multiprocessing.connection import Connection
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import numpy as np
+
+from m2s_index.clips import ClipFound, ClipsRead
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
-from m2s_index.types import BuildOptions, Crop, Shot, VideoInfo
+from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, VideoInfo
 
 MOST_BYTES = 1 << 27
 """No message is larger: neither a head, nor a shot's pictures together."""
@@ -23,13 +26,20 @@ MOST_BYTES = 1 << 27
 
 @dataclass(frozen=True)
 class Job:
-    """One file to look at ("probe") or to read whole ("film"); ``cuts`` where its shots are known."""
+    """One file to look at ("probe"), to read whole ("film"), or whose scenes' clips are to be read ("clips").
+
+    ``cuts`` where a film's shots are known; ``clip`` where an encoder wants clips. Where its scenes are known,
+    ``spans`` are their (start, end) in pts, and ``crop`` what lies inside its bars.
+    """
 
     kind: str
     path: str
     options: BuildOptions
     threads: int = 1
     cuts: tuple[int, ...] | None = None
+    clip: ClipSpec | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True)
@@ -49,42 +59,56 @@ class Failed:
     no_video: bool = False
 
 
-Message = VideoInfo | ShotFound | FilmRead | Progress | Failed
+Message = VideoInfo | ShotFound | ClipFound | FilmRead | ClipsRead | Progress | Failed
 
 
 def send_job(connection: Connection, job: Job) -> None:
     """Hand a job to a worker."""
-    connection.send_bytes(json.dumps(asdict(job)).encode("ascii"))
+    values = asdict(job)
+    if job.clip:
+        values["clip"]["rate"] = [job.clip.rate.numerator, job.clip.rate.denominator]
+    connection.send_bytes(json.dumps(values).encode("ascii"))
 
 
 def receive_job(connection: Connection) -> Job:
     """The next job; EOFError when the parent has gone."""
     head = json.loads(connection.recv_bytes(MOST_BYTES))
-    cuts = head["cuts"]
-    options = BuildOptions(**head["options"])
-    return Job(head["kind"], head["path"], options, head["threads"], None if cuts is None else tuple(cuts))
+    cuts, clip, crop = head["cuts"], head["clip"], head["crop"]
+    return Job(
+        head["kind"],
+        head["path"],
+        BuildOptions(**head["options"]),
+        head["threads"],
+        None if cuts is None else tuple(cuts),
+        ClipSpec(**(clip | {"rate": Fraction(*clip["rate"])})) if clip else None,
+        tuple((start, end) for start, end in head["spans"]),
+        Crop(**crop) if crop else None,
+    )
 
 
 def send(connection: Connection, message: Message) -> None:
     """Tell the parent."""
     head: dict[str, Any] = {"type": type(message).__name__}
-    pictures: tuple[bytes, ...] = ()
+    data: bytes | None = None
     match message:
         case VideoInfo():
             head["info"] = _info_values(message)
         case FilmRead():
             head |= asdict(message) | {"info": _info_values(message.info)}
+        case ClipFound():
+            data = message.frames.tobytes()
+            head |= {"scene": message.scene, "shape": message.frames.shape}
         case ShotFound():
-            pictures = message.pictures
+            data = b"".join(message.pictures) if message.pictures else None
             head["shot"] = asdict(message.shot)
             head["crop"] = asdict(message.crop) if message.crop else None
             head["keyframe_pts"] = message.keyframe_pts
-            head["lengths"] = [len(data) for data in pictures]
+            head["lengths"] = [len(picture) for picture in message.pictures]
         case _:
             head |= asdict(message)
     connection.send_bytes(json.dumps(head).encode("ascii"))
-    if pictures:
-        connection.send_bytes(b"".join(pictures))
+    if data is not None:
+        connection.send_bytes(data)
 
 
 def receive(connection: Connection) -> Message:
@@ -103,6 +127,10 @@ def receive(connection: Connection) -> Message:
                 return _checked(FilmRead, head | {"info": _info(head["info"]), "crop": _crop(head["crop"])})
             case "ShotFound":
                 return _shot_found(head, connection)
+            case "ClipFound":
+                return _clip_found(head, connection)
+            case "ClipsRead":
+                return _checked(ClipsRead, head)
             case "Progress":
                 return _checked(Progress, head)
             case "Failed":
@@ -131,6 +159,16 @@ def _shot_found(head: dict[str, Any], connection: Connection) -> ShotFound:
         "crop": _crop(head["crop"]),
     }
     return _checked(ShotFound, values)
+
+
+def _clip_found(head: dict[str, Any], connection: Connection) -> ClipFound:
+    scene, shape = head["scene"], head["shape"]
+    if type(scene) is not int or len(shape) != 4 or not all(type(size) is int and size > 0 for size in shape):
+        raise WorkerError("a worker sent a clip of an impossible scene or shape")
+    data = connection.recv_bytes(MOST_BYTES)
+    if math.prod(shape) != len(data):
+        raise WorkerError("a worker sent a clip of another size than it said")
+    return ClipFound(scene, np.frombuffer(data, np.uint8).reshape(shape))
 
 
 def _crop(values: dict[str, int] | None) -> Crop | None:

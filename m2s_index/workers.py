@@ -96,7 +96,7 @@ class WorkerPool:
         self, jobs: Iterable[Job], *, hold: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[Job, Message]]:
         """Do all jobs; yields what the workers say, as it comes. Every job ends with one of ``VideoInfo``
-        (a probe), ``FilmRead`` or ``Failed``.
+        (a probe), ``FilmRead``, ``ClipsRead`` or ``Failed``.
 
         Args:
             hold: while it returns true, nothing is taken from the workers, and they wait.
@@ -169,7 +169,8 @@ def _limit_waiting(connection: Connection) -> None:
 
 
 def _ends(job: Job, message: Message) -> bool:
-    return isinstance(message, Failed) or type(message).__name__ == {"probe": "VideoInfo"}.get(job.kind, "FilmRead")
+    ends = {"probe": "VideoInfo", "film": "FilmRead", "clips": "ClipsRead"}
+    return isinstance(message, Failed) or type(message).__name__ == ends[job.kind]
 
 
 def _how_it_ended(code: int | None) -> str:
@@ -201,6 +202,7 @@ def _serve(connection: Connection, parent: int, memory_limit_bytes: int) -> None
 def _do(connection: Connection, job: Job) -> None:
     from pathlib import Path
 
+    from m2s_index.clips import ClipsRead, read_clips
     from m2s_index.extract import ShotFound, extract
     from m2s_index.video import probe
 
@@ -217,7 +219,17 @@ def _do(connection: Connection, job: Job) -> None:
         if job.kind == "probe":
             send(connection, probe(path))
             return
-        for found in extract(path, job.options, cuts=job.cuts, threads=job.threads, on_progress=progress):
+        if job.kind == "clips" and job.clip:
+            px, threads = job.options.keyframe_px, job.threads
+            for clip in read_clips(
+                path, job.spans, job.clip, crop=job.crop, keyframe_px=px, threads=threads, on_progress=progress
+            ):
+                send(connection, clip)
+            send(connection, ClipsRead(len(job.spans)))
+            return
+        for found in extract(
+            path, job.options, cuts=job.cuts, clip=job.clip, threads=job.threads, on_progress=progress
+        ):
             shots += isinstance(found, ShotFound)
             send(connection, found)
     except M2SError as exc:

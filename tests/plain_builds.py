@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from m2s_index.build import Builder, BuildResult
 from m2s_index.catalog import Catalog
-from m2s_index.encoder import Encoder
+from m2s_index.encoder import AnyEncoder
 from m2s_index.lock import BuildLock
 from m2s_index.plan import plan_build, plan_stored
 from m2s_index.settings import saved_options
-from m2s_index.types import EncoderIdentity, Float32Array, Image
+from m2s_index.types import ClipSpec, EncoderIdentity, Float32Array, Image
 from m2s_index.workers import WorkerPool
 
 
@@ -33,7 +34,21 @@ class MeanColour:
         return features.mean(axis=0)
 
 
-def library_build(folder: Path, encoder: Encoder, paths: Sequence[Path] = ()) -> BuildResult:
+class MeanMotion:
+    """An encoder of clips, as the protocol has it: the mean colour, and how much each colour changes."""
+
+    clip = ClipSpec(frames=6, rate=Fraction(10), side_px=40)
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return EncoderIdentity("motion", "mean and change of the pixels", "", "none", 6, "cosine")
+
+    def encode_clip(self, frames: Image) -> Float32Array:
+        means = frames.mean(axis=(1, 2))
+        return np.concatenate([means.mean(axis=0), np.abs(np.diff(means, axis=0)).mean(axis=0)]).astype(np.float32)
+
+
+def library_build(folder: Path, encoder: AnyEncoder, paths: Sequence[Path] = ()) -> BuildResult:
     """Build through the library, as the command line does."""
     with Catalog.open(folder, create=True) as catalog, BuildLock(folder), WorkerPool(1) as pool:
         with catalog.read() as session:

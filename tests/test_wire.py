@@ -9,13 +9,15 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from m2s_index.clips import ClipFound, ClipsRead
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
-from m2s_index.types import BuildOptions, Crop, Shot, VideoInfo
+from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, VideoInfo
 from m2s_index.wire import Failed, Job, Message, Progress, receive, receive_job, send, send_job
 
 pts = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -38,7 +40,7 @@ found = st.builds(
 reads = st.builds(FilmRead, infos, crops, pts, pts, number, number)
 seconds = st.floats(allow_nan=False, allow_infinity=False)
 progress = st.builds(Progress, number, seconds, number)
-messages = infos | found | reads | progress | st.builds(Failed, words, st.booleans())
+messages = infos | found | reads | progress | st.builds(Failed, words, st.booleans()) | st.builds(ClipsRead, number)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -66,13 +68,22 @@ def test_every_message_round_trips(pipe: tuple[Connection, Connection], message:
 
 
 @quick
-@given(kind=st.sampled_from(["probe", "film"]), path=words, threads=st.integers(1, 64), stride=st.integers(1, 9))
+@given(
+    kind=st.sampled_from(["probe", "film", "clips"]),
+    path=words,
+    threads=st.integers(1, 64),
+    stride=st.integers(1, 9),
+    cuts=st.none() | st.lists(number).map(tuple),
+    clip=st.none() | st.builds(ClipSpec, number, rates, number),
+    spans=st.lists(st.tuples(pts, pts)).map(tuple),
+    crop=crops,
+)
 def test_every_job_round_trips(
-    pipe: tuple[Connection, Connection], kind: str, path: str, threads: int, stride: int
+    pipe: tuple[Connection, Connection], kind: str, path: str, threads: int, stride: int, **known: Any
 ) -> None:
-    """The worker is handed the very path, also one that is not UTF-8, and all options."""
+    """The worker is handed the very path, also one that is not UTF-8, and all options and times."""
     ours, theirs = pipe
-    job = Job(kind, path, BuildOptions(scene_stride=stride, min_shot_seconds=0.5), threads)
+    job = Job(kind, path, BuildOptions(scene_stride=stride, min_shot_seconds=0.5), threads, **known)
     send_job(ours, job)
     assert receive_job(theirs) == job
 
@@ -135,6 +146,43 @@ def test_pictures_of_another_length_than_said_are_refused(
     shot = Shot(0, 0, 1, 0, 1, "start").__dict__
     head = {"type": "ShotFound", "shot": shot, "crop": None, "keyframe_pts": [0], "lengths": lengths}
     theirs.send_bytes(json.dumps(head).encode())
+    theirs.send_bytes(b"abc")
+    with pytest.raises(WorkerError):
+        receive(ours)
+
+
+def test_a_clip_arrives_to_the_last_pixel(pipe: tuple[Connection, Connection]) -> None:
+    """With its scene and its shape."""
+    ours, theirs = pipe
+    frames = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), np.uint8)
+    send(theirs, ClipFound(7, frames))
+    got = receive(ours)
+    assert isinstance(got, ClipFound)
+    assert got.scene == 7
+    assert got.frames.dtype == np.uint8
+    np.testing.assert_array_equal(got.frames, frames)
+    assert not ours.poll()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"scene": 0, "shape": [1, 1, 1, 4]},
+        {"scene": 0, "shape": [-1, -1, 1, 3]},
+        {"scene": 0, "shape": [3]},
+        {"scene": 0, "shape": [1, 1, 1.0, 3]},
+        {"scene": 0, "shape": 3},
+        {"scene": "0", "shape": [1, 1, 1, 3]},
+        {"shape": [1, 1, 1, 3]},
+    ],
+    ids=str,
+)
+def test_clips_that_are_not_what_they_say_are_refused(
+    pipe: tuple[Connection, Connection], head: dict[str, object]
+) -> None:
+    """Three bytes are one pixel of one scene, or nothing."""
+    ours, theirs = pipe
+    theirs.send_bytes(json.dumps({"type": "ClipFound"} | head).encode())
     theirs.send_bytes(b"abc")
     with pytest.raises(WorkerError):
         receive(ours)

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from film_factory import pictures, write_audio, write_film
 
+from m2s_index.clips import ClipFound, ClipsRead, read_clips
 from m2s_index.extract import FilmRead, ShotFound, extract
-from m2s_index.types import BuildOptions, VideoInfo
+from m2s_index.types import BuildOptions, ClipSpec, Crop, VideoInfo
 from m2s_index.wire import Failed, Job, Message, Progress
 from m2s_index.workers import WorkerPool
 
@@ -75,6 +78,28 @@ def test_what_workers_say_is_what_a_pass_says(films: list[Path]) -> None:
         heard = [m for job, m in said if job.path == str(path) and not isinstance(m, Progress)]
         assert heard == list(extract(path, OPTIONS))
     assert pids() == []
+
+
+def test_clips_of_a_film_whose_scenes_are_known(films: list[Path], tmp_path: Path) -> None:
+    """They are those that are read without a worker, in order, and then the job ends; a bad file is named."""
+    spec, spans = ClipSpec(4, Fraction(24), 32), ((0, 12288), (4096, 20480))
+    known = {"clip": spec, "spans": spans, "crop": Crop(0, 10, 160, 60)}
+    asked = [
+        Job("clips", str(films[1]), OPTIONS, **known),
+        Job("clips", str(tmp_path / "none.mp4"), OPTIONS, **known),
+    ]
+    with WorkerPool(1) as pool:
+        said = [(job, message) for job, message in pool.run(asked) if not isinstance(message, Progress)]
+    heard = [message for job, message in said if job == asked[0]]
+    expected = list(read_clips(films[1], spans, spec, crop=known["crop"], keyframe_px=OPTIONS.keyframe_px))
+    assert heard[2:] == [ClipsRead(2)]
+    for got, clip in zip(heard[:2], expected, strict=True):
+        assert isinstance(got, ClipFound)
+        assert got.scene == clip.scene
+        np.testing.assert_array_equal(got.frames, clip.frames)
+    ((_, failed),) = [(job, message) for job, message in said if job == asked[1]]
+    assert isinstance(failed, Failed)
+    assert "none.mp4" in failed.error
 
 
 def test_probes_and_films_share_a_pool(films: list[Path], tmp_path: Path) -> None:
