@@ -142,7 +142,7 @@ def test_arrows_inside_the_library():
         allowed = {"m2s_index.errors"} if name != "errors" else set()
         found = {i.module for i in ALL if i.importer == f"m2s_index.{name}" and layer(i.module)}
         assert found <= allowed, name
-    for name in ("video", "extract", "wire", "workers", "shots", "keyframe_picker", "bars"):
+    for name in ("video", "clips", "extract", "wire", "workers", "shots", "keyframe_picker", "bars"):
         known = {f"m2s_index.{part}" for part in CATALOGUE}
         assert [str(i) for i in ALL if i.importer == f"m2s_index.{name}" and i.module in known] == []
 
