@@ -67,12 +67,15 @@ class ClipEmbedder:
         """The next scene's clip.
 
         Raises:
-            EncoderError: the encoder gave the wrong shape, or numbers that are not finite; or a scene has
-                no clip, or another's.
+            EncoderError: the encoder gave the wrong shape, or numbers that are not finite; or the clip is
+                another scene's, or not what the encoder asks for.
         """
-        identity = self._encoder.identity
+        identity, spec = self._encoder.identity, self._encoder.clip
         if clip.scene != len(self._rows):
             raise EncoderError(f"scene {len(self._rows)} has no clip for {identity.name}: {clip.scene}'s came")
+        wanted = (spec.frames, spec.side_px, spec.side_px, 3)
+        if clip.frames.shape != wanted:
+            raise EncoderError(f"a clip for {identity.name} has shape {clip.frames.shape} instead of {wanted}")
         row = self._encoder.encode_clip(clip.frames)
         _check(row, (identity.dimension,), identity)
         self._rows.append(row)

@@ -148,6 +148,8 @@ def test_clips_belong_to_their_scenes():
     """One that comes out of turn, or is missing at the end, is an error and no shifted matrix."""
     clip = ClipFound(0, np.zeros((6, 40, 40, 3), np.uint8))
     embedder = ClipEmbedder(MeanMotion())
+    with pytest.raises(EncoderError, match=r"shape \(6, 40, 41, 3\) instead of \(6, 40, 40, 3\)"):
+        embedder.add(ClipFound(0, np.zeros((6, 40, 41, 3), np.uint8)))
     embedder.add(clip)
     with pytest.raises(EncoderError, match="scene 1 has no clip for motion"):
         embedder.add(clip)

@@ -10,7 +10,8 @@ from PIL import Image as Picture
 from m2s_index import clips
 from m2s_index.clips import ClipFound, clip_times, read_clips
 from m2s_index.errors import DamagedVideoError
-from m2s_index.types import ClipSpec, Crop
+from m2s_index.extract import FilmRead, ShotFound, extract
+from m2s_index.types import BuildOptions, ClipSpec, Crop
 from m2s_index.video import FramePictures, VideoReader, probe
 
 SPEC = ClipSpec(frames=16, rate=Fraction(30), side_px=48)
@@ -181,6 +182,25 @@ def test_a_seek_that_lands_too_late_is_tried_again_from_further_back(films, monk
     spans = spans_of(shown, [180, 200, 300])
     found = list(read_clips(films["short GOPs"], spans, SPEC, keyframe_px=544))
     assert [numbers(clip) for clip in found] == naive(films["short GOPs"], spans)[1]
+
+
+def test_a_pass_that_is_asked_for_clips_reads_them_before_it_ends(films):
+    """Shots first, then a clip a scene, then the film as a whole; its progress never goes back."""
+    told = []
+    options = BuildOptions(scene_shots=2, scene_stride=2)
+    said = list(
+        extract(
+            films["b-frames"], options, cuts=[100, 150, 300], clip=SPEC, on_progress=lambda *now: told.append(now)
+        )
+    )
+    assert [type(one) for one in said] == [*[ShotFound] * 4, *[ClipFound] * 2, FilmRead]
+    shown, _ = naive(films["b-frames"], [])
+    spans = [(shown[0], shown[150]), (shown[150], said[-1].end_pts)]
+    assert [numbers(clip) for clip in said[4:6]] == naive(films["b-frames"], spans)[1]
+    assert told == sorted(told)
+    assert told[-1][1] == pytest.approx(400 / 24, abs=0.1)
+    plain = list(extract(films["b-frames"], options, cuts=[100, 150, 300]))
+    assert plain == [*said[:4], said[-1]]
 
 
 def test_a_film_that_ends_early_shows_its_last_frame(films, tmp_path):

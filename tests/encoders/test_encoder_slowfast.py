@@ -227,14 +227,56 @@ def test_the_fast_pathway_is_fused_into_the_slow_one(network):
 
 # --- the published files ------------------------------------------------------------------------------
 
-SEEN_IN_THE_AUTHORS_LOGS = {
-    "res5_1_branch2b_bn_b": "s5.pathway0_res1.branch2.b_bn.bias",
-    "res3_1_branch2a_bn_riv": "s3.pathway0_res1.branch2.a_bn.running_var",
-    "res4_4_branch2c_w": "s4.pathway0_res4.branch2.c.weight",
-    "t_res2_1_branch2c_w": "s2.pathway1_res1.branch2.c.weight",
-    "t_res5_0_branch1_w": "s5.pathway1_res0.branch1.weight",
-    "res2_2_branch2c_bn_riv": "s2.pathway0_res2.branch2.c_bn.running_var",
-}
+AVA_LOG = """
+conv1_w: (64, 3, 1, 7, 7) => s1.pathway0_stem.conv.weight
+t_conv1_w: (8, 3, 5, 7, 7) => s1.pathway1_stem.conv.weight
+res_conv1_bn_riv: (64,) => s1.pathway0_stem.bn.running_var
+t_res_conv1_bn_riv: (8,) => s1.pathway1_stem.bn.running_var
+t_pool1_subsample_w: (16, 8, 5, 1, 1) => s1_fuse.conv_f2s.weight
+t_pool1_subsample_bn_s: (16,) => s1_fuse.bn.weight
+t_pool1_subsample_bn_b: (16,) => s1_fuse.bn.bias
+t_pool1_subsample_bn_riv: (16,) => s1_fuse.bn.running_var
+t_res3_3_branch2c_bn_subsample_bn_riv: (128,) => s3_fuse.bn.running_var
+t_res4_22_branch2c_bn_subsample_w: (256, 128, 5, 1, 1) => s4_fuse.conv_f2s.weight
+res2_0_branch1_bn_rm: (256,) => s2.pathway0_res0.branch1_bn.running_mean
+res2_0_branch2a_bn_s: (64,) => s2.pathway0_res0.branch2.a_bn.weight
+t_res2_0_branch2a_w: (8, 8, 3, 1, 1) => s2.pathway1_res0.branch2.a.weight
+t_res2_1_branch2b_w: (8, 8, 1, 3, 3) => s2.pathway1_res1.branch2.b.weight
+t_res2_0_branch2c_w: (32, 8, 1, 1, 1) => s2.pathway1_res0.branch2.c.weight
+res3_0_branch1_w: (512, 320, 1, 1, 1) => s3.pathway0_res0.branch1.weight
+t_res3_0_branch1_w: (64, 32, 1, 1, 1) => s3.pathway1_res0.branch1.weight
+t_res3_0_branch1_bn_riv: (64,) => s3.pathway1_res0.branch1_bn.running_var
+res3_1_branch2a_w: (128, 512, 1, 1, 1) => s3.pathway0_res1.branch2.a.weight
+t_res3_1_branch2a_w: (16, 64, 3, 1, 1) => s3.pathway1_res1.branch2.a.weight
+res4_2_branch2a_w: (256, 1024, 3, 1, 1) => s4.pathway0_res2.branch2.a.weight
+res4_6_branch2a_w: (256, 1024, 1, 1, 1) => s4.pathway0_res6.branch2.a.weight
+t_res4_5_branch2a_w: (32, 128, 3, 1, 1) => s4.pathway1_res5.branch2.a.weight
+t_res4_6_branch2a_w: (32, 128, 1, 1, 1) => s4.pathway1_res6.branch2.a.weight
+res4_10_branch2b_w: (256, 256, 1, 3, 3) => s4.pathway0_res10.branch2.b.weight
+res4_22_branch2b_bn_b: (256,) => s4.pathway0_res22.branch2.b_bn.bias
+res4_22_branch2c_w: (1024, 256, 1, 1, 1) => s4.pathway0_res22.branch2.c.weight
+res4_20_branch2c_bn_rm: (1024,) => s4.pathway0_res20.branch2.c_bn.running_mean
+nonlocal_conv4_6_phi_w: (512, 1024, 1, 1, 1) => s4.pathway0_nonlocal6.conv_phi.weight
+nonlocal_conv4_20_theta_b: (512,) => s4.pathway0_nonlocal20.conv_theta.bias
+nonlocal_conv4_13_g_w: (512, 1024, 1, 1, 1) => s4.pathway0_nonlocal13.conv_g.weight
+nonlocal_conv4_20_out_w: (1024, 512, 1, 1, 1) => s4.pathway0_nonlocal20.conv_out.weight
+nonlocal_conv4_13_bn_rm: (1024,) => s4.pathway0_nonlocal13.bn.running_mean
+nonlocal_conv4_13_bn_s: (1024,) => s4.pathway0_nonlocal13.bn.weight
+res5_0_branch1_w: (2048, 1280, 1, 1, 1) => s5.pathway0_res0.branch1.weight
+res5_1_branch2b_w: (512, 512, 1, 3, 3) => s5.pathway0_res1.branch2.b.weight
+t_res5_1_branch2a_w: (64, 256, 3, 1, 1) => s5.pathway1_res1.branch2.a.weight
+t_res5_0_branch2c_bn_b: (256,) => s5.pathway1_res0.branch2.c_bn.bias
+pred_w: (80, 2304) => head.projection.weight
+pred_b: (80,) => head.projection.bias
+"""
+"""What the authors' program printed of the published SLOWFAST_32x2_R101_50_50_v2.1.pkl as it converted it: a line
+of every kind, from a log that a user of theirs put on the web."""
+
+
+def logged():
+    """By Caffe2's name: PySlowFast's, and the shape."""
+    lines = (re.fullmatch(r"(\w+): \((.*)\) => (.*)", line) for line in AVA_LOG.strip().splitlines())
+    return {line[1]: (line[3], [int(size) for size in line[2].rstrip(",").split(",")]) for line in lines}
 
 
 def caffe2_name(name):
@@ -295,17 +337,15 @@ def thin_state():
     return make
 
 
-def test_names_are_the_authors(network):
-    """Those that their repository's code and logs show."""
-    names = set(network.state_dict())
-    assert {
-        "s1.pathway0_stem.conv.weight", "s1.pathway1_stem.bn.running_var", "s1_fuse.conv_f2s.weight",
-        "s4_fuse.bn.bias", "s2.pathway0_res0.branch1.weight", "s4.pathway0_res22.branch2.a.weight",
-        "head.projection.weight", "head.projection.bias", *SEEN_IN_THE_AUTHORS_LOGS.values(),
-    } <= names  # fmt: skip
-    assert {name.partition(".")[0] for name in names} == {
-        "s1", "s1_fuse", "s2", "s2_fuse", "s3", "s3_fuse", "s4", "s4_fuse", "s5", "head"
-    }  # fmt: skip
+def test_names_and_shapes_are_those_of_the_published_file():
+    """A line of every kind of the authors' log: what they call it, and how large it is."""
+    with torch.device("meta"):
+        state = SlowFast(AVA).state_dict()
+    assert {name: list(state[name].shape) for name, _ in logged().values()} == dict(logged().values())
+    kinds = {re.sub(r"\d+", "0", name) for name in state if "num_batches" not in name}
+    seen = {re.sub(r"\d+", "0", name) for name, _ in logged().values()}
+    layers = {kind.rpartition(".")[0] for kind in kinds} - {kind.rpartition(".")[0] for kind in seen}
+    assert layers == set()
 
 
 @pytest.mark.parametrize("variant", [KINETICS, PAPER, Variant(6, 23, classes=600), AVA])
@@ -352,13 +392,15 @@ def test_caffe2_blobs_get_the_networks_names(thin_state, tmp_path, protocol):
     }
 
 
-def test_caffe2_names_seen_in_the_authors_logs(tmp_path):
-    """What their own program printed as it converted."""
+def test_caffe2_names_in_the_authors_log(tmp_path):
+    """Each is converted as their own program did."""
     with (tmp_path / "c2.pkl").open("wb") as file:
-        pickle.dump({"blobs": dict.fromkeys(SEEN_IN_THE_AUTHORS_LOGS, np.float32([1]))}, file, 2)
-    assert set(read_checkpoint(tmp_path / "c2.pkl")) == set(SEEN_IN_THE_AUTHORS_LOGS.values())
-    for old, new in SEEN_IN_THE_AUTHORS_LOGS.items():
-        assert caffe2_name(new) == old
+        pickle.dump({"blobs": {name: np.float32([i]) for i, name in enumerate(logged())}}, file, 2)
+    got = read_checkpoint(tmp_path / "c2.pkl")
+    assert {name: value.item() for name, value in got.items()} == {
+        name: i for i, (name, _) in enumerate(logged().values())
+    }
+    assert [caffe2_name(name) for name, _ in logged().values()] == list(logged())
 
 
 @pytest.mark.slow
