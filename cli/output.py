@@ -15,7 +15,22 @@ import click
 
 from m2s_index.names import display_path as shown
 
-__all__ = ["clock", "hurry", "print_csv", "print_json", "print_table", "say", "shown", "size"]
+__all__ = [
+    "TYPED",
+    "clock",
+    "hurry",
+    "print_csv",
+    "print_json",
+    "print_table",
+    "printable",
+    "say",
+    "shown",
+    "size",
+    "text_width",
+]
+
+TYPED = "m2s.typed"
+"""Where a context's ``meta`` has the command as it was typed, for reports."""
 
 
 def hurry() -> None:
@@ -28,7 +43,7 @@ def hurry() -> None:
 
 def say(message: str) -> None:
     """A line for the person: to standard error."""
-    click.echo(_printable(message), err=True)
+    click.echo(printable(message), err=True)
 
 
 def print_json(value: Any) -> None:
@@ -51,12 +66,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     """
     cells = [[_cell(value) for value in row] for row in rows]
     columns = list(zip(*cells, strict=True)) if cells else [()] * len(header)
-    widths = [max(map(_width, (name, *column))) for name, column in zip(header, columns, strict=True)]
+    widths = [max(map(text_width, (name, *column))) for name, column in zip(header, columns, strict=True)]
     numbers = [bool(column) and all(_is_number(value) for value in column) for column in columns]
     lines = [title] if title else []
     for row in (header, ["─" * width for width in widths], *cells):
         padded = (
-            " " * (width - _width(value)) + value if flush_right else value + " " * (width - _width(value))
+            " " * (width - text_width(value)) + value if flush_right else value + " " * (width - text_width(value))
             for value, width, flush_right in zip(row, widths, numbers, strict=True)
         )
         lines.append("  ".join(padded).rstrip())
@@ -67,7 +82,7 @@ def _is_number(value: str) -> bool:
     return not value or value[0].isdigit() or value[0] == "-"
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
     """Columns of a terminal that a text takes: wide characters two, combining ones none."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
@@ -76,10 +91,10 @@ def _width(text: str) -> int:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return _printable(f"{value:.3f}" if isinstance(value, float) else str(value))
+    return printable(f"{value:.3f}" if isinstance(value, float) else str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A text whose control characters a terminal cannot act on: a file name may hold any."""
     return "".join(c if c.isprintable() else "�" for c in text)
 

@@ -18,7 +18,7 @@ from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import forget_failure
 from m2s_index.files import identify
 from m2s_index.keyframe_store import KeyFrameWriter, delete_keyframes
-from m2s_index.labels import LostLabel, delete_labels, lost_labels
+from m2s_index.lost_labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import identity_key
 from m2s_index.matrix_writer import add_vectors
 from m2s_index.movies import add_film, get_movie, list_scenes, list_shots, stored_options

@@ -24,7 +24,7 @@ from m2s_index.failures import Failure, forget_lost, record_failure
 from m2s_index.index_file import IndexFile
 from m2s_index.index_kinds import Kind
 from m2s_index.index_writer import write_index
-from m2s_index.labels import LostLabel
+from m2s_index.lost_labels import LostLabel
 from m2s_index.matrix_writer import register_encoder
 from m2s_index.metadata import MovieMetadata, apply_metadata
 from m2s_index.movies import get_movie

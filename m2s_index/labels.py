@@ -1,32 +1,23 @@
-"""Labels of films and of stretches of films: in from a table, and counted."""
+"""Labels of films and of stretches of films in the catalogue: added, and counted. ``label_files`` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from m2s_index.errors import UsageError
-from m2s_index.metadata import FileNames, read_table
+from m2s_index.label_files import FileLabel
+from m2s_index.metadata import FileNames
 from m2s_index.names import display_path
-from m2s_index.reading import Reader, json_list
-from m2s_index.refs import format_time, parse_time
-from m2s_index.schema import LabelRow
-
-LABEL_SLACK_SECONDS = 1.0
-_TIMED = (
-    "SELECT movie_id, labels.id, name, vocabulary, value, start_seconds, end_seconds FROM labels "
-    "JOIN movies ON movies.id = movie_id WHERE end_seconds IS NOT NULL "
-    "AND movie_id IN (SELECT value FROM json_each(?)) ORDER BY labels.id"
-)
+from m2s_index.schema import LabelRow, MovieRow
 
 
 @dataclass(frozen=True)
 class LabelImport:
-    """How many labels came in, and the films named by the table that the catalogue lacks."""
+    """How many labels came in, and the films named by the files that the catalogue lacks."""
 
     imported: int
     unknown_movies: tuple[str, ...]
@@ -43,32 +34,11 @@ class LabelCount:
     movies: int
 
 
-@dataclass(frozen=True)
-class LostLabel:
-    """A label of a stretch that its film does not have."""
-
-    label_id: int
-    movie: str
-    vocabulary: str
-    value: str
-    start_seconds: float
-    end_seconds: float
-
-    def __str__(self) -> str:
-        span = f"{format_time(self.start_seconds)} to {format_time(self.end_seconds)}"
-        return f"{self.vocabulary}={self.value} from {span} of {self.movie}"
-
-
-def import_labels(session: Session, path: Path) -> LabelImport:
-    """Add the labels of a CSV ``movie,start,end,vocabulary,value,split``; times empty for the whole film.
-
-    A label that is there already, from the same table or another, is not added again.
-
-    Raises:
-        UsageError: the table cannot be read, or a time or value in it makes no sense; the line is named.
+def import_labels(session: Session, labels: Iterable[FileLabel]) -> LabelImport:
+    """Add labels to the films they name. One that is there already, from the same file or another, is not
+    added again.
     """
-    rows = read_table(path, ("movie", "vocabulary", "value"))
-    names = FileNames(session)
+    finder = _Finder(session)
     known = {
         tuple(row)
         for row in session.execute(
@@ -78,27 +48,22 @@ def import_labels(session: Session, path: Path) -> LabelImport:
             )
         )
     }  # fmt: skip
-    new: list[tuple[object, ...]] = []
+    columns = ("movie_id", "start_seconds", "end_seconds", "vocabulary", "value", "split")
+    new: list[dict[str, object]] = []
     unknown: dict[str, None] = {}
-    for where, row in rows:
-        if not row["vocabulary"] or not row["value"]:
-            raise UsageError(f"{where}: the vocabulary or the value is empty")
-        start, end = _seconds(row.get("start", ""), where), _seconds(row.get("end", ""), where)
-        if (start is None) != (end is None) or (start is not None and end is not None and start >= end):
-            raise UsageError(f"{where}: a label needs both times, the start before the end, or neither")
-        found = names.find(row["movie"])
+    for label in labels:
+        found = finder.find(label)
         if not found:
-            unknown[row["movie"]] = None
-            continue
+            unknown[display_path(label.movie)] = None
         for movie_id in found:
-            values = (movie_id, start, end, row["vocabulary"], row["value"], row.get("split") or None)
+            values = (
+                movie_id, label.start_seconds, label.end_seconds, label.vocabulary, label.value, label.split,
+            )  # fmt: skip
             if values not in known:
                 known.add(values)
-                new.append(values)
-    columns = ("movie_id", "start_seconds", "end_seconds", "vocabulary", "value", "split")
+                new.append({**dict(zip(columns, values, strict=True)), "source": label.source})
     if new:
-        labels = [{**dict(zip(columns, values, strict=True)), "source": display_path(path.name)} for values in new]
-        session.execute(insert(LabelRow), labels)
+        session.execute(insert(LabelRow), new)
     return LabelImport(len(new), tuple(unknown))
 
 
@@ -109,28 +74,21 @@ def count_labels(session: Session) -> list[LabelCount]:
     return [LabelCount(*row) for row in session.execute(query.order_by(*columns))]
 
 
-def lost_labels(reader: Reader, seconds: Mapping[int, float]) -> list[LostLabel]:
-    """Labels that do not fit into their films, which are so many seconds long (by movie id).
+class _Finder:
+    """The catalogue's movies by what label files call them."""
 
-    One that goes on for no more than ``LABEL_SLACK_SECONDS`` after the film's end fits: times are rounded.
-    """
-    return [
-        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end)
-        for movie_id, label_id, movie, vocabulary, value, start, end in reader.rows(_TIMED, (json_list(seconds),))
-        if not 0 <= (start or 0.0) < end <= seconds[movie_id] + LABEL_SLACK_SECONDS
-    ]
+    def __init__(self, session: Session) -> None:
+        self._names = FileNames(session)
+        self._by_path: dict[str, list[int]] = {}
+        self._by_stem: dict[str, list[int]] = {}
+        for movie_id, path in session.execute(select(MovieRow.id, MovieRow.path)):
+            self._by_path[path] = [movie_id]
+            self._by_stem.setdefault(PurePath(path).stem, []).append(movie_id)
 
-
-def delete_labels(session: Session, labels: Sequence[LostLabel]) -> None:
-    """Take them out."""
-    for label in labels:
-        session.execute(delete(LabelRow).where(LabelRow.id == label.label_id))
-
-
-def _seconds(text: str, where: str) -> float | None:
-    if not text:
-        return None
-    seconds = parse_time(text)
-    if seconds is None:
-        raise UsageError(f"{where}: '{text}' is no time; write seconds (75.5) or 1:02:03")
-    return float(seconds)
+    def find(self, label: FileLabel) -> list[int]:
+        """The ids of the movies that a label is of."""
+        if label.named_by == "path":
+            return self._by_path.get(label.movie, [])
+        if label.named_by == "stem":
+            return self._by_stem.get(label.movie, [])
+        return self._names.find(label.movie)

@@ -11,7 +11,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError
 from m2s_index.film_checks import MARKED, film_faults
 from m2s_index.index_writer import stray_files, write_index
-from m2s_index.labels import delete_labels
+from m2s_index.lost_labels import delete_labels
 from m2s_index.matrix_writer import use_encoder
 from m2s_index.schema import Base, EmbeddingRow, EncoderRow, FeatureRow, SettingRow
 from m2s_index.sessions import reader_of

@@ -15,7 +15,7 @@ from m2s_index.film_checks import film_faults, marked_films
 from m2s_index.index_file import REMEDY
 from m2s_index.index_writer import stray_files
 from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
-from m2s_index.labels import LostLabel, lost_labels
+from m2s_index.lost_labels import LostLabel, lost_labels
 from m2s_index.matrices import StoredEncoder
 from m2s_index.names import display_path
 from m2s_index.reading import Reader

@@ -117,11 +117,31 @@ def test_table_that_is_not_utf8(catalog_folder, table, m2s, encoding):
 
 
 def test_table_that_is_not_there(catalog_folder, tmp_path, m2s):
-    """A missing table and a folder are wrong usage."""
-    for path in (tmp_path / "none.csv", tmp_path):
-        ran = m2s("labels", "import", path, "--catalog", catalog_folder)
-        assert ran.status == 2
-        assert "cannot be read" in ran.stderr
+    """A missing table is wrong usage."""
+    ran = m2s("labels", "import", tmp_path / "none.csv", "--catalog", catalog_folder)
+    assert ran.status == 2
+    assert "cannot be read" in ran.stderr
+
+
+def test_many_films_that_are_not_here(catalog_folder, table, m2s):
+    """The first twenty are named, the others counted; JSON names them all."""
+    names = [f"gone{number:02}" for number in range(25)]
+    path = table("movie,vocabulary,value\n" + "".join(f"{name},place,a\n" for name in names))
+    ran = m2s("labels", "import", path, "--catalog", catalog_folder)
+    assert ran.status == 1
+    assert "'gone19'" in ran.stderr
+    assert "'gone20'" not in ran.stderr
+    assert "and 5 more films" in ran.stderr
+    told = m2s("labels", "import", path, "--json", "--catalog", catalog_folder).json()
+    assert told == {"imported": 0, "unknown_movies": names}
+
+
+def test_what_a_table_says_itself(catalog_folder, table, m2s):
+    """Vocabulary and split are columns of a table, no options."""
+    path = table("movie,vocabulary,value\nShort,place,a\n")
+    ran = m2s("labels", "import", path, "--split", "val", "--catalog", catalog_folder)
+    assert ran.status == 2
+    assert "cannot be given" in ran.stderr
 
 
 def test_label_filters_without_case(catalog_folder, table, m2s):
@@ -133,13 +153,3 @@ def test_label_filters_without_case(catalog_folder, table, m2s):
     both = m2s(*query, "--label", "place=Office", "--label", "place=beach").json()["hits"]
     assert [hit["movie"] for hit in one] == ["Short"]
     assert {hit["movie"] for hit in both} == {"Short", "Gamma (1992)"}
-
-
-def test_read_only_words(shared_data, catalog_folder, m2s):
-    """A table of real labels whose columns are others is refused with the columns that it has."""
-    path = shared_data / "annotations" / "lvu_1.0" / "scene" / "val.csv"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    ran = m2s("labels", "import", path, "--catalog", catalog_folder)
-    assert ran.status == 2
-    assert "no column movie" in ran.stderr
