@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -12,9 +13,11 @@ import click
 from m2s_index import __version__
 from m2s_index.cli.demo import demo
 from m2s_index.cli.encoders import encoders
+from m2s_index.cli.eval import evaluation
+from m2s_index.cli.eval_lvu import lvu
 from m2s_index.cli.index import index
 from m2s_index.cli.labels import labels
-from m2s_index.cli.output import say
+from m2s_index.cli.output import TYPED, say
 from m2s_index.cli.query import query
 from m2s_index.cli.shots import shots
 from m2s_index.errors import M2SError, UsageError
@@ -31,6 +34,14 @@ class _Command(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
         return super().main(*args, **kwargs)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        typed = shlex.join(["m2s", *args])
+        ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[TYPED] = typed
+        return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -69,5 +80,6 @@ def main() -> None:
     """
 
 
-for command in (demo, index, shots, query, labels, encoders):
+evaluation.add_command(lvu)
+for command in (demo, index, shots, query, labels, evaluation, encoders):
     main.add_command(command)

@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from m2s_index.catalog import Catalog
-from m2s_index.movies import add_film
+from m2s_index.matrices import add_vectors
+from m2s_index.movies import add_film, list_scenes
 from m2s_index.schema import LabelRow
 from m2s_index.types import (
     BuildOptions,
@@ -83,6 +84,13 @@ def add(
         return add_film(session, film, FilmVectors(encoder, vectors, vectors))
 
 
+def add_encoder(catalog: Catalog, movie_id: int, vectors: Float32Array, encoder: EncoderIdentity) -> None:
+    """A stored film's scenes by one more encoder."""
+    with catalog.write() as session:
+        first = list_scenes(session, movie_id=movie_id)[0].scene_id
+        add_vectors(session, movie_id, first, FilmVectors(encoder, vectors, vectors))
+
+
 def add_label(
     catalog: Catalog,
     movie_id: int,
@@ -90,6 +98,7 @@ def add_label(
     value: str,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    split: str | None = None,
 ) -> None:
     """Label a stretch of a film, or all of it."""
     with catalog.write() as session:
@@ -100,6 +109,7 @@ def add_label(
                 end_seconds=end_seconds,
                 vocabulary=vocabulary,
                 value=value,
+                split=split,
                 source="test",
             )
         )

@@ -1,0 +1,145 @@
+"""What a measurement of retrieval gives: tables of figures with their intervals, and what to say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from m2s_index.labelled_scenes import LabelledSplits
+from m2s_index.matrices import StoredEncoder
+from m2s_index.types import Int64Array
+
+KS = (1, 5, 10)
+"""The paper's table gives precision at these."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Which scenes are compared, and how intervals are drawn. The paper's: queries from validation, gallery
+    from training.
+    """
+
+    query_split: str = "val"
+    gallery_split: str = "train"
+    exclude_same_movie: bool = False
+    draws: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean in per cent and its 95 % interval; no interval (None) where all queries are of one film."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """``precision[k - 1]`` is precision at k, up to ``retrieval.DEPTH``."""
+
+    precision: tuple[Figure, ...]
+    r_precision: Figure
+    mean_average_precision: Figure
+
+    def at(self, k: int) -> Figure:
+        """Precision at k."""
+        return self.precision[k - 1]
+
+    def named(self) -> dict[str, Figure]:
+        """The figures that tables show, by name."""
+        shown = {f"p@{k}": self.at(k) for k in KS}
+        return {**shown, "r_precision": self.r_precision, "map": self.mean_average_precision}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: ``queries`` from ``films`` films; ``relevant`` scenes of the gallery carry the
+    label, or any of the labels; ``chance`` is the precision of a random order, per cent.
+    """
+
+    label: str
+    queries: int
+    films: int
+    relevant: int
+    chance: float
+    measures: Measures
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderResult:
+    """One encoder on one vocabulary. ``own_film_kept`` and ``own_film_out`` are "all queries" with the scenes of
+    a query's own film among the gallery and without them; ``all_queries`` is one of the two. ``nearest`` are
+    scene ids, int64 [Q, ≤ DEPTH], −1 where there are no more.
+    """
+
+    encoder: StoredEncoder
+    rows: tuple[Row, ...]
+    all_queries: Row
+    over_labels: Row
+    own_film_kept: Row
+    own_film_out: Row
+    nearest: Int64Array
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better ``encoder`` is than ``baseline`` over all queries, in points: paired by query."""
+
+    encoder: str
+    baseline: str
+    measures: Measures
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyResult:
+    """All encoders on one vocabulary; ``own_film_queries`` queries have their film in the gallery too."""
+
+    splits: LabelledSplits
+    own_film_queries: int
+    smallest_gallery: int
+    encoders: tuple[EncoderResult, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def vocabulary(self) -> str:
+        """Its name."""
+        return self.splits.vocabulary
+
+    def notes(self) -> list[str]:
+        """What a reader of the table should know."""
+        first = self.encoders[0]
+        notes = [
+            f"{self.vocabulary}: no scene of the gallery is labelled '{row.label}': its queries score 0"
+            for row in first.rows
+            if not row.relevant
+        ]
+        if self.smallest_gallery < max(KS):
+            notes.append(
+                f"{self.vocabulary}: the gallery has only {self.smallest_gallery} scenes for some query: what is "
+                "missing of 5 or 10 counts as wrong"
+            )
+        if self.own_film_queries:
+            notes.append(
+                f"{self.vocabulary}: {self.own_film_queries} of {len(self.splits.queries)} queries have their film "
+                "in the gallery too"
+            )
+        return notes
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Labelled movies that an encoder was not run on: left out for all encoders, so that they compare."""
+
+    encoder: str
+    movies: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalReport:
+    """The whole measurement."""
+
+    options: EvaluationOptions
+    encoders: tuple[StoredEncoder, ...]
+    vocabularies: tuple[VocabularyResult, ...]
+    left_out: tuple[LeftOut, ...]

@@ -1,0 +1,296 @@
+"""``m2s eval``: the paper's table from films to figures, in every form it is written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+
+import pytest
+from catalog_contents import sql
+from plain_builds import MeanColour, library_build
+from tiny_films import write_tiny_film
+
+from m2s_index.lvu import read_lvu
+
+PLACES = ("office", "airport", "school", "hotel", "prison", "restaurant")
+
+
+@pytest.fixture(scope="module")
+def clips(shared_data, tmp_path_factory):
+    """A folder of films under ids of LVU's place task: of each place one query and two of the gallery."""
+    labels = shared_data / "annotations" / "lvu_1.0"
+    if not labels.exists():
+        pytest.skip(f"no {labels}")
+    folder = tmp_path_factory.mktemp("clips")
+    seed = 0
+    for split, count in (("val", 1), ("train", 2)):
+        found = read_lvu(labels / "scene" / f"{split}.csv")
+        for place in PLACES:
+            for clip in [clip for clip in found if clip.value == place][:count]:
+                seed += 1
+                write_tiny_film(folder / f"{clip.video_id}.mp4", seed, 2 + seed % 9, shot_frames=(5, 7))
+    write_tiny_film(folder / "not_of_lvu.mp4", 99, 2)
+    (folder / "lvu_1.0").symlink_to(labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(clips, tmp_path_factory, m2s):
+    """The catalogue that ``eval lvu`` made of them, and what it said."""
+    catalog = tmp_path_factory.mktemp("lvu") / "catalog"
+    ran = m2s("eval", "lvu", "--task", "scene", "--videos", clips, "--json", "--catalog", catalog, "--workers", "1")
+    return catalog, ran
+
+
+def test_lvu_from_clips_to_table(measured, clips):
+    """Each clip that is there is one scene called as its id; those that are not are counted and named."""
+    catalog, ran = measured
+    assert ran.status == 0, ran.stderr
+    (encoder,) = ran.json()["encoders"]
+    assert encoder["name"] == "gist"
+    assert [row["label"] for row in encoder["rows"]] == list(PLACES)
+    assert [(row["queries"], row["relevant"]) for row in encoder["rows"]] == [(1, 2)] * 6
+    assert encoder["all"]["queries"] == 6
+    assert {"p@1", "p@5", "p@10", "r_precision", "map"} <= encoder["all"].keys()
+    assert ran.json()["gallery"] == {"place": 12}
+    assert "659 clips are not in" in ran.stderr
+    assert "and 639 more" in ran.stderr
+    names = {row[0] for row in sql(catalog, "SELECT name FROM movies")}
+    assert names == {path.stem for path in clips.glob("*.mp4")} - {"not_of_lvu"}
+    assert sql(catalog, "SELECT count(*) FROM scenes") == [(18,)]
+
+
+def test_lvu_again_with_one_more_encoder(measured, clips, m2s, tmp_path):
+    """Nothing is read or added twice; encoders stand side by side, and differences are to the first."""
+    catalog = shutil.copytree(measured[0], tmp_path / "catalog")
+    library_build(catalog, MeanColour())
+    before = sql(catalog, "SELECT count(*) FROM labels")
+    command = ("eval", "lvu", "--videos", clips, "--catalog", catalog, "--workers", "1", "--json")
+    ran = m2s(*command)
+    assert "0 clips to index, 18 are" in ran.stderr
+    assert sql(catalog, "SELECT count(*) FROM labels") == before
+    figures = ("rows", "all", "vocabularies")
+    for first, second in zip(measured[1].json()["encoders"], ran.json()["encoders"], strict=True):
+        assert [first[name] for name in figures] == [second[name] for name in figures]
+    both = m2s(
+        "eval", "retrieval", "--label", "place", "--encoder", "gist", "--encoder", "colour", "--json",
+        "--catalog", catalog,
+    ).json()  # fmt: skip
+    assert [encoder["name"] for encoder in both["encoders"]] == ["gist", "colour"]
+    (difference,) = both["differences"]
+    assert (difference["encoder"], difference["baseline"]) == ("colour", "gist")
+    first, second = both["encoders"]
+    assert difference["p@5"] == pytest.approx(second["all"]["p@5"] - first["all"]["p@5"])
+    low, high = difference["intervals"]["p@5"]
+    assert low <= difference["p@5"] <= high
+
+
+def test_clips_that_cannot_be_read(clips, tmp_path, m2s):
+    """They are named with the reason, the others are measured, and the status is 1."""
+    folder = shutil.copytree(clips, tmp_path / "clips", symlinks=True)
+    broken = next(path for path in sorted(folder.glob("*.mp4")) if path.stem != "not_of_lvu")
+    broken.write_bytes(b"no film")
+    command = ("eval", "lvu", "--videos", folder, "--catalog", tmp_path / "c", "--workers", "1", "--json")
+    ran = m2s(*command)
+    assert ran.status == 1
+    assert f"failed: {broken}" in ran.stderr
+    assert ran.json()["encoders"][0]["all"]["queries"] + ran.json()["gallery"]["place"] == 17
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--task", "view_count"), "regression"),
+        (("--task", "mood"), "choose one of scene, relationship"),
+        (("--weights", "clip=x"), "with an encoder that --encoder names"),
+        (("--encoder", "nothing"), "unknown encoder 'nothing'"),
+    ],
+)
+def test_what_lvu_cannot_be_asked(clips, tmp_path, m2s, arguments, words):
+    """Refused before anything is indexed."""
+    ran = m2s("eval", "lvu", "--videos", clips, "--catalog", tmp_path / "c", *arguments)
+    assert ran.status == 2
+    assert words in ran.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_lvu_without_clips_or_beside_other_films(clips, tmp_path, catalog_folder, m2s):
+    """A folder without a clip, and a catalogue whose films are cut into scenes, are refused."""
+    ran = m2s("eval", "lvu", "--videos", tmp_path, "--labels", clips / "lvu_1.0", "--catalog", tmp_path / "c")
+    assert ran.status == 2
+    assert "none of the clips is there" in ran.stderr
+    ran = m2s("eval", "lvu", "--videos", clips, "--catalog", catalog_folder)
+    assert ran.status == 2
+    assert "cuts its films into scenes" in ran.stderr
+
+
+@pytest.fixture(scope="module")
+def catalog(measured, tmp_path_factory, m2s):
+    """Two encoders, a second vocabulary with names that other programs might take for their own."""
+    folder = tmp_path_factory.mktemp("eval")
+    catalog = shutil.copytree(measured[0], folder / "catalog")
+    library_build(catalog, MeanColour())
+    table = folder / "genre.csv"
+    rows = sql(
+        catalog, "SELECT name, split FROM labels JOIN movies ON movies.id = movie_id WHERE split IS NOT NULL"
+    )
+    kinds = ("a_b & c%", "*|<i>x</i>|* $~^#{}\\")
+    lines = [f'{name},genre,"{kinds[number % 2]}",{split}' for number, (name, split) in enumerate(rows)]
+    table.write_text("\n".join(["movie,vocabulary,value,split", *lines]))
+    assert m2s("labels", "import", table, "--catalog", catalog).status == 0
+    return catalog
+
+
+def evaluated(m2s, catalog, *arguments):
+    command = ("eval", "retrieval", "--label", "place", "--encoder", "gist", "--encoder", "colour", "--draws", "50")
+    ran = m2s(*command, "--catalog", catalog, *arguments)
+    assert ran.status == 0, ran.stderr
+    return ran
+
+
+def test_the_table_in_a_terminal(catalog, m2s):
+    """Encoders side by side, the best of each row marked, the paper's figures marked as published."""
+    ran = evaluated(m2s, catalog, "--published")
+    lines = ran.stdout.splitlines()
+    assert re.split(r"\s{2,}", lines[1].strip()) == [
+        "gist", "colour", "CLIP (published)", "SlowFast (published)", "Movies2Scenes (published)",
+    ]  # fmt: skip
+    office = next(line for line in lines if line.startswith("office"))
+    assert office.split()[-9:] == ["30.00", "20.00", "19.00", "0.00", "16.00", "17.00", "30.00", "36.00", "26.00"]
+    figures = evaluated(m2s, catalog, "--json").json()["encoders"]
+    for label in (*PLACES, "all queries"):
+        row = next(line for line in lines if line.startswith(label)).removeprefix(label).split()
+        for column, k in enumerate((1, 5, 10)):
+            found = [
+                next(row for row in (*encoder["rows"], encoder["all"]) if row["label"] == label)[f"p@{k}"]
+                for encoder in figures
+            ]
+            shown = [row[3 + column], row[6 + column]]
+            assert [text.removeprefix("*") for text in shown] == [f"{value:.2f}" for value in found]
+            best = [value == max(found) and len(set(found)) > 1 for value in found]
+            assert [text.startswith("*") for text in shown] == best
+
+
+def test_every_form_says_where_it_comes_from(catalog, m2s):
+    """Version, catalogue, command, encoders and counts are in each of them."""
+    for form in ("table", "markdown", "latex", "csv", "json"):
+        said = evaluated(m2s, catalog, "--format", form).stdout
+        for words in ("m2s 0.1.0", "eval retrieval --label place --encoder gist", str(catalog.resolve()), "gist-1"):
+            assert words.replace("_", "\\_") in said or words in said, (form, words)
+
+
+def test_several_vocabularies(catalog, m2s):
+    """One table has them side by side per encoder; JSON has them by name."""
+    ran = evaluated(m2s, catalog, "--label", "genre", "--json").json()
+    for encoder in ran["encoders"]:
+        assert list(encoder["vocabularies"]) == ["place", "genre"]
+        assert encoder["all"] == encoder["vocabularies"]["place"]["all"]
+        assert {row["vocabulary"] for row in encoder["rows"]} == {"place", "genre"}
+    lines = evaluated(m2s, catalog, "--label", "genre").stdout.splitlines()
+    assert lines[0] == "Precision over all queries, per cent"
+    assert lines[1].split() == ["place", "genre"]
+    for line, encoder in zip(lines[4:6], ran["encoders"], strict=True):
+        values = [encoder["vocabularies"][v]["all"][f"p@{k}"] for v in ("place", "genre") for k in (1, 5, 10)]
+        assert [text.removeprefix("*") for text in line.split()] == [encoder["name"], *(f"{v:.2f}" for v in values)]
+
+
+def test_csv_has_a_line_for_each_figure(catalog, m2s):
+    """As many as rows, encoders and measures, with the values of the JSON."""
+    rows = list(csv.DictReader(io.StringIO(evaluated(m2s, catalog, "--label", "genre", "--csv").stdout)))
+    assert len(rows) == 2 * 5 * ((6 + 2) + (2 + 2))
+    encoders = {encoder["name"]: encoder for encoder in evaluated(m2s, catalog, "--json").json()["encoders"]}
+    for row in rows:
+        if row["vocabulary"] == "place" and row["label"] in PLACES:
+            same = next(other for other in encoders[row["encoder"]]["rows"] if other["label"] == row["label"])
+            assert float(row["value"]) == same[row["measure"]]
+            if same["intervals"][row["measure"]]:
+                assert [float(row["low"]), float(row["high"])] == same["intervals"][row["measure"]]
+
+
+def cells(line, separator):
+    """A line's cells, at separators that are not escaped."""
+    return re.split(rf"(?<!\\){re.escape(separator)}", line)
+
+
+def test_markdown_tables_have_as_many_cells_in_each_line(catalog, m2s):
+    """Labels that mean something to Markdown are escaped."""
+    text = evaluated(m2s, catalog, "--label", "genre", "--published", "--format", "markdown").stdout
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 7
+    for block in blocks:
+        assert len({len(cells(line, "|")) for line in block}) == 1
+        assert re.fullmatch(r"\| ---( \| ---:?)+ \|", block[1])
+    assert r"| a\_b & c% |" in text
+    assert r"\*\|\<i\>x\</i\>\|\*" in text
+
+
+def test_latex_is_well_formed(catalog, m2s):
+    """Every row has as many cells as the table columns, braces and environments match, nothing is left bare."""
+    text = evaluated(m2s, catalog, "--label", "genre", "--published", "--format", "latex").stdout
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL)
+    assert len(tables) == text.count(r"\begin{") == text.count(r"\end{") == 7
+    for columns, body in tables:
+        for line in body.replace("\\hline\n", "").splitlines():
+            assert line.endswith(r" \\")
+            content = line.removesuffix(r" \\")
+            spans = [int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", content)]
+            assert len(cells(content, "&")) + sum(spans) == len(columns)
+            plain = re.sub(
+                r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}", "", content
+            )
+            assert not re.search(r"(?<!\\)[#%_~^]", plain.replace("$-$", ""))
+            bare = re.sub(r"\\[{}]", "", plain)
+            assert bare.count("{") == bare.count("}")
+            assert not content.startswith(("[", "*"))
+    assert all(
+        line.startswith("%")
+        for line in re.sub(r"\\begin.*?\\end\{tabular\}", "", text, flags=re.DOTALL).split("\n")
+        if line
+    )
+
+
+def test_a_querys_own_film(catalog, m2s, tmp_path):
+    """With the option its scenes are not in the gallery; both figures over all queries are in every report."""
+    own = shutil.copytree(catalog, tmp_path / "catalog")
+    sql(own, "UPDATE labels SET value = 'tt1' WHERE vocabulary = 'film'")
+    kept = evaluated(m2s, own, "--json").json()
+    assert kept["own_film_queries"] == {"place": 6}
+    summary = kept["encoders"][0]["vocabularies"]["place"]
+    assert summary["all"]["p@10"] == summary["own_film_kept"]["p@10"] > 0
+    assert summary["own_film_left_out"]["p@10"] == 0
+    assert summary["all"]["intervals"]["p@10"] is None
+    ran = evaluated(m2s, own, "--exclude-same-movie")
+    assert "6 of 6 queries have their film in the gallery too" in ran.stderr
+    assert "all queries, own film kept" in ran.stdout
+    left = evaluated(m2s, own, "--exclude-same-movie", "--json").json()["encoders"][0]
+    assert left["all"]["p@10"] == left["rows"][0]["p@10"] == 0
+
+
+def test_films_without_an_encoder_are_named(catalog, m2s, tmp_path):
+    """The others are measured, and the status is 1."""
+    own = shutil.copytree(catalog, tmp_path / "catalog")
+    sql(own, "DELETE FROM embeddings WHERE movie_id = 1 AND encoder_id = 2")
+    ran = m2s("eval", "retrieval", "--label", "place", "--encoder", "gist", "--encoder", "colour", "--catalog", own)
+    assert ran.status == 1
+    (name,) = sql(own, "SELECT name FROM movies WHERE id = 1")[0]
+    assert f"encoder 'colour' was not run on 1 labelled films, left out for all: {name}" in ran.stderr
+    assert "Precision by place" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--label", "mood"), "the catalogue has labels of: film, genre, place"),
+        (("--label", "genre", "--published"), "add '--label place'"),
+        (("--label", "place", "--query-split", "test"), "there are: train, val"),
+        (("--label", "place", "--encoder", "clip"), "no embeddings by encoder 'clip'"),
+        ((), "Missing option '--label'"),
+    ],
+)
+def test_what_cannot_be_measured(catalog, m2s, arguments, words):
+    """Wrong usage is status 2 and prints no table."""
+    ran = m2s("eval", "retrieval", "--catalog", catalog, *arguments)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert words in ran.stderr
