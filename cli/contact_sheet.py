@@ -67,12 +67,12 @@ def write_sheet(path: Path, catalog: Catalog, query: Scene, encoder: str, hits: 
         raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole HTML page. ``body`` is markup, ``title`` text."""
+def page(title: str, body: Iterable[str], style: str = "") -> str:
+    """A whole HTML page. ``body`` is markup, ``title`` text, ``style`` what the page needs beside ``STYLE``."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
     )
@@ -95,13 +95,14 @@ def _frames(catalog: Catalog, scene: Scene) -> str:
     except KeyFrameError as exc:
         return f"<p>no key frames: {escape(str(exc))}</p>"
     images = (
-        f'<img alt="{escape(_name(scene))}, frame {number}" src="{_data_uri(picture)}">'
+        f'<img alt="{escape(_name(scene))}, frame {number}" src="{data_uri(picture)}">'
         for number, picture in enumerate(pictures, start=1)
     )
     return f'<div class="frames">{"".join(images)}</div>'
 
 
-def _data_uri(picture: Image) -> str:
+def data_uri(picture: Image) -> str:
+    """A picture, made small, as an address that holds it."""
     from PIL import Image as PillowImage
 
     small = PillowImage.fromarray(picture)

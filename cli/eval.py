@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from m2s_index.cli.options import catalog_option, format_options
+from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import TYPED, say
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ def table_options(function: Function) -> Function:
     own_film = click.option(
         "--exclude-same-movie", is_flag=True, help="Leave a query's own film out of its gallery."
     )
-    return own_film(published(function))
+    html = click.option(
+        "--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also write a report with pictures."
+    )
+    query = click.option(
+        "--query", "queries", multiple=True, metavar="REF",
+        help="Show what was found for this one in the report; may be repeated.  [default: one of each label]",
+    )  # fmt: skip
+    return own_film(published(html(query(function))))
 
 
 def interval_options(function: Function) -> Function:
@@ -72,7 +79,8 @@ def evaluation() -> None:
 @click.pass_context
 def retrieval(
     ctx: click.Context, vocabularies: tuple[str, ...], query_split: str, gallery_split: str,
-    encoder_names: tuple[str, ...], exclude_same_movie: bool, published: bool, draws: int, seed: int,
+    encoder_names: tuple[str, ...], exclude_same_movie: bool, published: bool, html: Path | None,
+    queries: tuple[str, ...], draws: int, seed: int,
     catalog_folder: Path, output_format: str,
 ) -> None:  # fmt: skip
     """Measure how many of the scenes nearest to a labelled scene carry its label.
@@ -88,7 +96,7 @@ def retrieval(
     options = EvaluationOptions(query_split, gallery_split, exclude_same_movie, draws, seed)
     with Catalog.open(catalog_folder) as catalog:
         report = measure(catalog, vocabularies, encoder_names, options)
-        show(ctx, catalog, report, output_format, published=published)
+        show(ctx, catalog, report, output_format, published=published, html=html, queries=queries)
     ctx.exit(1 if report.left_out else 0)
 
 
@@ -103,11 +111,18 @@ def measure(
 
 
 def show(
-    ctx: click.Context, catalog: Catalog, report: RetrievalReport, output_format: str, *, published: bool
-) -> None:
-    """Write the report, and to standard error what its reader should know."""
-    from m2s_index.cli.eval_output import Origin, print_report
+    ctx: click.Context, catalog: Catalog, report: RetrievalReport, output_format: str, *, published: bool,
+    html: Path | None, queries: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Write the report, and to standard error what its reader should know.
 
+    Raises:
+        UsageError: what is asked for beside the table cannot be.
+    """
+    from m2s_index.cli.eval_output import Origin, check_published, origin_lines, print_report
+
+    check_published(report, published=published)
+    origin = Origin.now(ctx.meta[TYPED], catalog.folder)
     for left_out in report.left_out:
         say(
             f"encoder '{left_out.encoder}' was not run on {len(left_out.movies)} labelled films, left out for all: "
@@ -116,7 +131,20 @@ def show(
     for result in report.vocabularies:
         for note in result.notes():
             say(note)
-    print_report(report, Origin.now(ctx.meta[TYPED], catalog.folder), output_format, published=published)
+    if html:
+        from m2s_index.cli.report import write_report
+
+        ids = _scene_ids(catalog, queries)
+        write_report(html, catalog, report, origin_lines(report, origin), published=published, query_ids=ids)
+        say(f"report: {html}")
+    print_report(report, origin, output_format, published=published)
+
+
+def _scene_ids(catalog: Catalog, references: tuple[str, ...]) -> list[int]:
+    from m2s_index.refs import find_scene
+
+    with catalog.read() as session:
+        return [find_scene(session, reference).scene_id for reference in references]
 
 
 class _SearchProgress:

@@ -56,6 +56,8 @@ def lvu(
     workers: int | None,
     exclude_same_movie: bool,
     published: bool,
+    html: Path | None,
+    queries: tuple[str, ...],
     draws: int,
     seed: int,
     catalog_folder: Path,
@@ -87,7 +89,7 @@ def lvu(
         names = _stored_names(catalog, encoders)
         options = EvaluationOptions(QUERY_SPLIT, GALLERY_SPLIT, exclude_same_movie, draws, seed)
         report = measure(catalog, (TASKS[task],), names, options)
-        show(ctx, catalog, report, output_format, published=published)
+        show(ctx, catalog, report, output_format, published=published, html=html, queries=queries)
     ctx.exit(1 if failed or report.left_out else 0)
 
 

@@ -37,12 +37,7 @@ class Origin:
 
 
 def print_report(report: RetrievalReport, origin: Origin, output_format: str, *, published: bool) -> None:
-    """Write it to standard output.
-
-    Raises:
-        UsageError: the paper's figures are asked for, and no label that they are of.
-    """
-    check_published(report, published=published)
+    """Write it to standard output."""
     if output_format == "json":
         print_json(report_json(report, origin, published=published))
         return

@@ -9,6 +9,9 @@ from m2s_index.cli.table_formats import Cell, Table
 if TYPE_CHECKING:
     from m2s_index.retrieval_report import Difference, Figure, RetrievalReport, Row, VocabularyResult
 
+MEASURES = {"p@1": "P@1", "p@5": "P@5", "p@10": "P@10", "r_precision": "R-precision", "map": "mAP"}
+"""What tables for people call the measures."""
+
 
 def report_tables(report: RetrievalReport, *, published: bool) -> list[Table]:
     """The overview where there are several vocabularies; then of each its rows and its intervals."""
@@ -86,8 +89,7 @@ def _intervals(result: VocabularyResult) -> Table:
         for row in shown:
             cells = (Cell(_with_interval(figure)) for figure in row.measures.named().values())
             rows.append((Cell(encoder.encoder.name), Cell(row.label), *cells))
-    names = tuple(result.encoders[0].all_queries.measures.named())
-    header = ("encoder", "mean", *names)
+    header = ("encoder", "mean", *MEASURES.values())
     title = f"{result.vocabulary}: means and 95 % intervals over films, per cent"
     return Table(title, (("", len(header)),), header, tuple(rows))
 
@@ -101,7 +103,7 @@ def _differences(result: VocabularyResult) -> Table:
         return Cell(name), *(Cell(_with_interval(figure, sign="+")) for figure in figures)
 
     rows = tuple(cells(difference) for difference in result.differences)
-    header = ("difference", *result.differences[0].measures.named())
+    header = ("difference", *MEASURES.values())
     title = f"{result.vocabulary}: paired differences over all queries with 95 % intervals, points"
     return Table(title, (("", len(header)),), header, rows)
 

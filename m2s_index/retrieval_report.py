@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from m2s_index.labelled_scenes import LabelledSplits
 from m2s_index.matrices import StoredEncoder
+from m2s_index.metrics import BoolArray
 from m2s_index.types import Int64Array
 
 KS = (1, 5, 10)
@@ -91,6 +94,15 @@ class Difference:
     measures: Measures
 
 
+@dataclass(frozen=True)
+class FoundScene:
+    """A scene near a query: the labels it carries of those that queries have, and whether it shares one."""
+
+    scene_id: int
+    labels: tuple[str, ...]
+    right: bool
+
+
 @dataclass(frozen=True, eq=False)
 class VocabularyResult:
     """All encoders on one vocabulary; ``own_film_queries`` queries have their film in the gallery too."""
@@ -105,6 +117,24 @@ class VocabularyResult:
     def vocabulary(self) -> str:
         """Its name."""
         return self.splits.vocabulary
+
+    def labels_of_query(self, query: int) -> tuple[str, ...]:
+        """The labels of query number ``query``."""
+        return self._labels(self.splits.queries.carries[:, query])
+
+    def found(self, encoder: EncoderResult, query: int, count: int) -> list[FoundScene]:
+        """The scenes nearest to query number ``query`` by an encoder, nearest first, at most ``count``."""
+        gallery, asked = self.splits.gallery, self.splits.queries.carries[:, query]
+        nearest = encoder.nearest[query]
+        nearest = nearest[nearest >= 0][:count]
+        carried = gallery.carries[:, np.searchsorted(gallery.scene_ids, nearest)].T
+        return [
+            FoundScene(scene_id, self._labels(labels), bool((labels & asked).any()))
+            for scene_id, labels in zip(nearest.tolist(), carried, strict=True)
+        ]
+
+    def _labels(self, carried: BoolArray) -> tuple[str, ...]:
+        return tuple(value for value, own in zip(self.splits.values, carried.tolist(), strict=True) if own)
 
     def notes(self) -> list[str]:
         """What a reader of the table should know."""

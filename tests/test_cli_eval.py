@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import shutil
+from html.parser import HTMLParser
 
 import pytest
 from catalog_contents import sql
@@ -277,6 +278,90 @@ def test_films_without_an_encoder_are_named(catalog, m2s, tmp_path):
     (name,) = sql(own, "SELECT name FROM movies WHERE id = 1")[0]
     assert f"encoder 'colour' was not run on 1 labelled films, left out for all: {name}" in ran.stderr
     assert "Precision by place" in ran.stdout
+
+
+class Page(HTMLParser):
+    """What a report shows: pictures, and for each shown query and encoder what was marked right."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.pictures, self.links, self.marks, self.open, self.text = [], [], [], [], ""
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        if tag == "img":
+            self.pictures.append(given["alt"])
+        kind = given.get("class", "")
+        if kind == "found":
+            self.marks.append([])
+        elif kind.startswith("scene"):
+            self.marks[-1].append(kind == "scene right")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_shows_what_was_found(catalog, m2s, tmp_path):
+    """One file with the tables, a curve for each encoder, and for a query of each label what each encoder found:
+    green where its label is right. As many are green as precision says.
+    """
+    ran = evaluated(m2s, catalog, "--html", tmp_path / "report.html", "--label", "genre", "--published", "--json")
+    report = Page(tmp_path / "report.html")
+    assert report.open == []
+    assert {link.partition(",")[0] for link in report.links} == {"data:image/jpeg;base64"}
+    encoders = ran.json()["encoders"]
+    right = iter(report.marks)
+    for vocabulary, queries in (("place", 6), ("genre", 2)):
+        found = [[next(right) for _ in encoders] for _ in range(queries)]
+        assert all(len(marks) == 5 for marks in (one for pair in found for one in pair))
+        if vocabulary == "place":  # the only queries there are: their precision is the table's
+            for number, encoder in enumerate(encoders):
+                share = sum(sum(pair[number]) for pair in found) / 30
+                assert 100 * share == pytest.approx(encoder["all"]["p@5"])
+    assert next(right, None) is None
+    markup = (tmp_path / "report.html").read_text("utf-8")
+    assert markup.count("<polyline") == markup.count("<polygon") == 4
+    for words in ("CLIP (published)", "*|<i>x</i>|* $~^#{}\\", "paired differences", "m2s 0.1.0", "eval retrieval"):
+        assert words in report.text
+    assert report.pictures[0].endswith(", frame 1")
+
+
+def test_the_report_of_a_chosen_query(catalog, m2s, tmp_path):
+    """Only that one is shown; a scene that is no query is refused, and so is a file that cannot be written."""
+    (name,) = sql(catalog, "SELECT name FROM labels JOIN movies ON movies.id = movie_id WHERE split = 'val'")[0]
+    evaluated(m2s, catalog, "--html", tmp_path / "report.html", "--query", f"{name}#0")
+    report = Page(tmp_path / "report.html")
+    assert len(report.marks) == 2
+    assert report.pictures[0] == f"{name}#0, frame 1"
+    (other,) = sql(catalog, "SELECT name FROM labels JOIN movies ON movies.id = movie_id WHERE split = 'train'")[0]
+    command = ("eval", "retrieval", "--label", "place", "--catalog", catalog, "--html")
+    ran = m2s(*command, tmp_path / "report.html", "--query", f"{other}#0")
+    assert (ran.status, ran.stdout) == (2, "")
+    assert "is none of the queries" in ran.stderr
+    ran = m2s(*command, tmp_path / "nowhere" / "report.html")
+    assert (ran.status, ran.stdout) == (2, "")
+    assert "cannot be written" in ran.stderr
+
+
+def test_the_report_without_key_frames(catalog, m2s, tmp_path):
+    """A film whose key frames are gone is shown without them."""
+    own = shutil.copytree(catalog, tmp_path / "catalog")
+    for path in (own / "keyframes").iterdir():
+        path.unlink()
+    evaluated(m2s, own, "--html", tmp_path / "report.html")
+    report = Page(tmp_path / "report.html")
+    assert report.pictures == []
+    assert "no key frames" in report.text
 
 
 @pytest.mark.parametrize(
