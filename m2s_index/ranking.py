@@ -68,8 +68,18 @@ class Gallery:
             distances = self.squared_distances(queries[first : first + at_once])
             away = hidden(first, first + len(distances))
             distances[away] = np.inf
-            order = np.argsort(distances, axis=1, kind="stable")
-            yield RankedBatch(first, order, len(self) - np.count_nonzero(away, axis=1))
+            yield RankedBatch(first, _order(distances), len(self) - np.count_nonzero(away, axis=1))
+
+
+def _order(distances: Float64Array) -> Int64Array:
+    """Positions by distance, ties by position, in each row. A sort that is not stable is several times faster:
+    rows in which it met a tie are sorted again; those at infinity may stand in any order.
+    """
+    order = np.argsort(distances, axis=1)
+    ranked = np.take_along_axis(distances, order, axis=1)
+    tied = ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] < np.inf)).any(axis=1)
+    order[tied] = np.argsort(distances[tied], axis=1, kind="stable")
+    return order
 
 
 def _distinct(vectors: Float32Array) -> tuple[Float32Array, Int64Array]:
