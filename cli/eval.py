@@ -38,7 +38,12 @@ def table_options(function: Function) -> Function:
         "--query", "queries", multiple=True, metavar="REF",
         help="Show what was found for this one in the report; may be repeated.  [default: one of each label]",
     )  # fmt: skip
-    return own_film(published(html(query(function))))
+    top_only = click.option(
+        "--top-only",
+        is_flag=True,
+        help="Rank the nearest alone: no R-precision and mAP, faster on large galleries.",
+    )
+    return own_film(top_only(published(html(query(function)))))
 
 
 def interval_options(function: Function) -> Function:
@@ -79,7 +84,7 @@ def evaluation() -> None:
 @click.pass_context
 def retrieval(
     ctx: click.Context, vocabularies: tuple[str, ...], query_split: str, gallery_split: str,
-    encoder_names: tuple[str, ...], exclude_same_movie: bool, published: bool, html: Path | None,
+    encoder_names: tuple[str, ...], exclude_same_movie: bool, top_only: bool, published: bool, html: Path | None,
     queries: tuple[str, ...], draws: int, seed: int,
     catalog_folder: Path, output_format: str,
 ) -> None:  # fmt: skip
@@ -93,7 +98,7 @@ def retrieval(
     from m2s_index.catalog import Catalog
     from m2s_index.retrieval_report import EvaluationOptions
 
-    options = EvaluationOptions(query_split, gallery_split, exclude_same_movie, draws, seed)
+    options = EvaluationOptions(query_split, gallery_split, exclude_same_movie, top_only, draws, seed)
     with Catalog.open(catalog_folder) as catalog:
         report = measure(catalog, vocabularies, encoder_names, options)
         show(ctx, catalog, report, output_format, published=published, html=html, queries=queries)

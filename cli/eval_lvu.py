@@ -55,6 +55,7 @@ def lvu(
     device: str | None,
     workers: int | None,
     exclude_same_movie: bool,
+    top_only: bool,
     published: bool,
     html: Path | None,
     queries: tuple[str, ...],
@@ -87,7 +88,7 @@ def lvu(
         with catalog.write() as session:
             import_labels(session, labels)
         names = _stored_names(catalog, encoders)
-        options = EvaluationOptions(QUERY_SPLIT, GALLERY_SPLIT, exclude_same_movie, draws, seed)
+        options = EvaluationOptions(QUERY_SPLIT, GALLERY_SPLIT, exclude_same_movie, top_only, draws, seed)
         report = measure(catalog, (TASKS[task],), names, options)
         show(ctx, catalog, report, output_format, published=published, html=html, queries=queries)
     ctx.exit(1 if failed or report.left_out else 0)

@@ -89,7 +89,7 @@ def _intervals(result: VocabularyResult) -> Table:
         for row in shown:
             cells = (Cell(_with_interval(figure)) for figure in row.measures.named().values())
             rows.append((Cell(encoder.encoder.name), Cell(row.label), *cells))
-    header = ("encoder", "mean", *MEASURES.values())
+    header = ("encoder", "mean", *(MEASURES[name] for name in result.encoders[0].all_queries.measures.named()))
     title = f"{result.vocabulary}: means and 95 % intervals over films, per cent"
     return Table(title, (("", len(header)),), header, tuple(rows))
 
@@ -103,7 +103,7 @@ def _differences(result: VocabularyResult) -> Table:
         return Cell(name), *(Cell(_with_interval(figure, sign="+")) for figure in figures)
 
     rows = tuple(cells(difference) for difference in result.differences)
-    header = ("difference", *MEASURES.values())
+    header = ("difference", *(MEASURES[name] for name in result.differences[0].measures.named()))
     title = f"{result.vocabulary}: paired differences over all queries with 95 % intervals, points"
     return Table(title, (("", len(header)),), header, rows)
 

@@ -18,7 +18,7 @@ from m2s_index.intervals import grouped_intervals, mean_intervals
 from m2s_index.labelled_scenes import LabelledSplits, movie_names, movies_not_embedded, read_splits, read_vectors
 from m2s_index.matrices import StoredEncoder, find_encoder
 from m2s_index.metrics import Float64Array, QueryScores
-from m2s_index.ranking import Gallery
+from m2s_index.ranking import NearestRanking, Ranking, WholeRanking
 from m2s_index.retrieval import DEPTH, Scored, own_film_in_gallery, search_splits
 from m2s_index.retrieval_report import (
     Difference,
@@ -98,7 +98,7 @@ def _evaluate(
     scores: list[QueryScores] = []
     smallest = len(splits.gallery)
     for encoder in encoders:
-        kept, out = _search(session, encoder, splits, bool(own_film.any()), on_progress)
+        kept, out = _search(session, encoder, splits, options, bool(own_film.any()), on_progress)
         scored = out if options.exclude_same_movie else kept
         table = _Tables(splits, options)
         results.append(
@@ -122,11 +122,13 @@ def _evaluate(
 
 
 def _search(
-    session: Session, encoder: StoredEncoder, splits: LabelledSplits, films_overlap: bool, on_progress: Progress
-) -> tuple[Scored, Scored]:
+    session: Session, encoder: StoredEncoder, splits: LabelledSplits, options: EvaluationOptions,
+    films_overlap: bool, on_progress: Progress,
+) -> tuple[Scored, Scored]:  # fmt: skip
     """With the scenes of a query's own film among the gallery, and without."""
     queries = read_vectors(session, encoder, splits.queries)
-    gallery = Gallery(read_vectors(session, encoder, splits.gallery), encoder.identity.metric)
+    vectors, metric = read_vectors(session, encoder, splits.gallery), encoder.identity.metric
+    gallery: Ranking = NearestRanking(vectors, metric, DEPTH) if options.top_only else WholeRanking(vectors, metric)
     total = len(queries) * (1 + films_overlap)
     done = 0
 
@@ -176,7 +178,14 @@ class _Tables:
         means = np.mean([values[group].mean(axis=0) for group in groups], axis=0)
         chance = float(np.mean([scored.by_label.chance[group].mean() for group in groups]))
         queries, known = len(self.splits.queries), len(np.unique(films))
-        return Row("mean over labels", queries, known, self._relevant, 100 * chance, _figures(means, intervals))
+        return Row(
+            "mean over labels",
+            queries,
+            known,
+            self._relevant,
+            100 * chance,
+            _figures(means, intervals, self.options),
+        )
 
     @property
     def _relevant(self) -> int:
@@ -184,7 +193,7 @@ class _Tables:
 
     def _row(self, label: str, values: Float64Array, films: Int64Array, relevant: int, chance: float) -> Row:
         intervals = mean_intervals(values, films, draws=self.options.draws, seed=self.options.seed)
-        figures = _figures(values.mean(axis=0), intervals)
+        figures = _figures(values.mean(axis=0), intervals, self.options)
         return Row(label, len(values), len(np.unique(films)), relevant, 100 * chance, figures)
 
 
@@ -193,7 +202,7 @@ def _difference(
 ) -> Measures:
     values = _measures(better) - _measures(baseline)
     intervals = mean_intervals(values, splits.queries.films, draws=options.draws, seed=options.seed)
-    return _figures(values.mean(axis=0), intervals)
+    return _figures(values.mean(axis=0), intervals, options)
 
 
 def _measures(scores: QueryScores) -> Float64Array:
@@ -201,7 +210,7 @@ def _measures(scores: QueryScores) -> Float64Array:
     return np.column_stack([scores.precision, scores.r_precision, scores.average_precision])
 
 
-def _figures(means: Float64Array, intervals: Float64Array | None) -> Measures:
+def _figures(means: Float64Array, intervals: Float64Array | None, options: EvaluationOptions) -> Measures:
     low, high = (None, None) if intervals is None else intervals
     figures = tuple(
         Figure(
@@ -211,4 +220,5 @@ def _figures(means: Float64Array, intervals: Float64Array | None) -> Measures:
         )
         for i, mean in enumerate(means)
     )
-    return Measures(figures[:DEPTH], figures[DEPTH], figures[DEPTH + 1])
+    whole = (None, None) if options.top_only else figures[DEPTH:]
+    return Measures(figures[:DEPTH], *whole)

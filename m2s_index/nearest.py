@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,13 @@ MAX_CANDIDATES = 20_000
 """A compressed index is asked for no more than this, however many vectors look alike to it."""
 
 ROWS_AT_ONCE = 4096
+QUERIES_AT_ONCE = 1024
 
 Float64Array = NDArray[np.float64]
 Rows = Callable[[Int64Array], Float32Array]
 """Gives the stored vectors of scene ids: float32 [N, D]."""
+Found = tuple[Int64Array, Float64Array]
+"""Scene ids and exact squared distances of one query."""
 
 
 def nearest(
@@ -32,8 +36,20 @@ def nearest(
     selection: Selection | None,
     rows: Rows,
     gpu: VectorIndex | None = None,
-) -> tuple[Int64Array, Float64Array]:
-    """At least the k nearest, in no order.
+) -> Found:
+    """At least the k nearest of one query, float32 [D]; see ``nearest_of_each``."""
+    return next(nearest_of_each(index, query[None], k, selection, rows, gpu))
+
+
+def nearest_of_each(
+    index: VectorIndex,
+    queries: Float32Array,
+    k: int,
+    selection: Selection | None,
+    rows: Rows,
+    gpu: VectorIndex | None = None,
+) -> Iterator[Found]:
+    """At least the k nearest of each query, in no order. FAISS searches many queries at once.
 
     FAISS's single precision can put equal vectors in any order, and a compressed index compares
     approximations. So more than k are fetched, until the last one is further away than the k-th can be,
@@ -42,34 +58,55 @@ def nearest(
 
     Args:
         index: searched, but for what ``gpu`` can do.
-        query: float32 [D], normalised for cosine.
+        queries: float32 [Q, D], normalised for cosine.
         k: how many, at least 1.
         selection: only these scenes; None is all.
         rows: gives stored vectors, for indexes that do not keep them.
         gpu: the same index on a GPU.
 
     Returns:
-        Scene ids int64 [N] and exact *squared* Euclidean distances float64 [N].
+        For each query scene ids int64 [N] and exact *squared* Euclidean distances float64 [N].
     """
-    metric = index.metric
-    rows = index.rows if index.keeps_rows else rows
+    search = _Search(index, selection, index.rows if index.keeps_rows else rows, gpu)
     fetch = k + max(2 * MARGIN, k) if index.kind == "compressed" else k + max(MARGIN, k // 8)
-    while True:
-        on_gpu = gpu is not None and selection is None and fetch <= MAX_GPU_NEIGHBOURS
-        found, values = (gpu if gpu is not None and on_gpu else index).search(query[None], fetch, selection)
-        ids, approximate = found[0][found[0] >= 0], _squared(values[0][found[0] >= 0], metric)
-        exact = squared_distances(rows, ids, query, metric)
-        if len(ids) < fetch:
-            return ids, exact
-        reach = _reach(exact, approximate, k, metric)
-        if not approximate[-1] <= reach:
-            return ids, exact
-        if index.is_exact(selection):
-            ids = index.within(query, 1 - reach / 2 if metric == "cosine" else reach, selection)
-            return ids, squared_distances(rows, ids, query, metric)
-        if index.kind == "graph" or fetch >= MAX_CANDIDATES:
-            return ids, exact
-        fetch = min(4 * fetch, MAX_CANDIDATES)
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        part = queries[start : start + QUERIES_AT_ONCE]
+        for query, found, values in zip(part, *search.fetched(part, fetch), strict=True):
+            yield search.settled(query, k, fetch, found, values)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What is searched, and how stored vectors are had."""
+
+    index: VectorIndex
+    selection: Selection | None
+    rows: Rows
+    gpu: VectorIndex | None
+
+    def fetched(self, queries: Float32Array, fetch: int) -> tuple[Int64Array, Float32Array]:
+        """FAISS's answer, from the GPU where it can give it."""
+        on_gpu = self.gpu is not None and self.selection is None and fetch <= MAX_GPU_NEIGHBOURS
+        return (self.gpu if self.gpu is not None and on_gpu else self.index).search(queries, fetch, self.selection)
+
+    def settled(self, query: Float32Array, k: int, fetch: int, found: Int64Array, values: Float32Array) -> Found:
+        """The k nearest of a query for sure: from what was fetched, or from more."""
+        index, metric = self.index, self.index.metric
+        while True:
+            ids, approximate = found[found >= 0], _squared(values[found >= 0], metric)
+            exact = squared_distances(self.rows, ids, query, metric)
+            if len(ids) < fetch:
+                return ids, exact
+            reach = _reach(exact, approximate, k, metric)
+            if not approximate[-1] <= reach:
+                return ids, exact
+            if index.is_exact(self.selection):
+                ids = index.within(query, 1 - reach / 2 if metric == "cosine" else reach, self.selection)
+                return ids, squared_distances(self.rows, ids, query, metric)
+            if index.kind == "graph" or fetch >= MAX_CANDIDATES:
+                return ids, exact
+            fetch = min(4 * fetch, MAX_CANDIDATES)
+            (found,), (values,) = self.fetched(query[None], fetch)
 
 
 def squared_distances(rows: Rows, ids: Int64Array, query: Float32Array, metric: Metric) -> Float64Array:

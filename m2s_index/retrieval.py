@@ -13,7 +13,7 @@ import numpy as np
 
 from m2s_index.labelled_scenes import LabelledSplits
 from m2s_index.metrics import BoolArray, QueryScores, joined, score_ranked
-from m2s_index.ranking import Gallery, RankedBatch
+from m2s_index.ranking import Hidden, RankedBatch, Ranking
 from m2s_index.types import Float32Array, Int64Array
 
 DEPTH = 20
@@ -47,7 +47,7 @@ def own_film_in_gallery(splits: LabelledSplits) -> BoolArray:
 
 
 def search_splits(
-    splits: LabelledSplits, queries: Float32Array, gallery: Gallery, *, exclude_same_movie: bool,
+    splits: LabelledSplits, queries: Float32Array, gallery: Ranking, *, exclude_same_movie: bool,
     on_progress: Callable[[int], None],
 ) -> Scored:  # fmt: skip
     """Rank the gallery for every query, and score.
@@ -55,20 +55,23 @@ def search_splits(
     Args:
         splits: what the vectors are of.
         queries: float32 [Q, D], row i for query i.
-        gallery: the vectors of the gallery.
+        gallery: ranks the gallery's vectors.
         exclude_same_movie: also keep from each query what is of its own film.
         on_progress: called with the number of queries done since the last call.
     """
+    key = "films" if exclude_same_movie else "scene_ids"
+    asked, there = getattr(splits.queries, key), getattr(splits.gallery, key)
+    by_key = np.argsort(there, kind="stable")
 
-    def hidden(first: int, end: int) -> BoolArray:
-        asked = splits.queries
-        same: BoolArray = asked.scene_ids[first:end, None] == splits.gallery.scene_ids
-        if exclude_same_movie:
-            same |= asked.films[first:end, None] == splits.gallery.films
-        return same
+    def hide(first: int, end: int) -> Hidden:
+        # A film's scenes lie side by side in the order by film; so does a single scene in that by id.
+        start, stop = (np.searchsorted(there, asked[first:end], side, sorter=by_key) for side in ("left", "right"))
+        counts = stop - start
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return Hidden(np.repeat(np.arange(end - first), counts), by_key[np.repeat(start, counts) + within])
 
     parts = []
-    for batch in gallery.ranked(queries, hidden):
+    for batch in gallery.ranked(queries, hide):
         parts.append(_score(splits, batch))
         on_progress(len(batch.order))
     return Scored(
@@ -79,19 +82,32 @@ def search_splits(
 
 
 def _score(splits: LabelledSplits, batch: RankedBatch) -> Scored:
-    """One batch: ``ranked[i, r]`` says whether what query i has at rank r is right."""
-    end = batch.first + len(batch.order)
-    asked = splits.queries.carries[:, batch.first : end]
-    there = np.arange(batch.order.shape[1]) < batch.gallery[:, None]
-    query, label = np.nonzero(asked.T)
-    carries = np.stack([splits.gallery.carries[labels].any(axis=0) for labels in asked.T])
-    shared = np.take_along_axis(carries, batch.order, axis=1) & there
-    ranked = splits.gallery.carries[label[:, None], batch.order[query]] & there[query]
-    nearest = np.where(there, batch.order, -1)[:, :DEPTH]
+    """One batch. A row of ``carries`` says which of the gallery are right for one set of labels."""
+    asked = splits.queries.carries[:, batch.first : batch.first + len(batch.order)].T
+    query, label = np.nonzero(asked)
+    sets, set_of_query = np.unique(asked, axis=0, return_inverse=True)
+    shared = np.stack([splits.gallery.carries[labels].any(axis=0) for labels in sets])
+    alone = np.arange(len(batch.order))
     return Scored(
-        score_ranked(shared, np.count_nonzero(shared, axis=1), batch.gallery, DEPTH),
-        score_ranked(ranked, np.count_nonzero(ranked, axis=1), batch.gallery[query], DEPTH),
+        _scores(batch, alone, shared, set_of_query.ravel()),
+        _scores(batch, query, splits.gallery.carries, label),
         query + batch.first,
         label,
-        nearest,
+        np.where(_there(batch), batch.order, -1)[:, :DEPTH],
     )
+
+
+def _scores(batch: RankedBatch, query: Int64Array, carries: BoolArray, right: Int64Array) -> QueryScores:
+    """Scores of pairs: query ``query[i]`` of the batch, for which what ``carries[right[i]]`` has is right."""
+    ranked = carries[right[:, None], batch.order[query]] & _there(batch)[query]
+    hidden = np.zeros((len(carries), len(batch.order)), np.int64)
+    numbers, queries = np.nonzero(carries[:, batch.hidden.positions])
+    np.add.at(hidden, (numbers, batch.hidden.queries[queries]), 1)
+    relevant = np.count_nonzero(carries, axis=1)[right] - hidden[right, query]
+    return score_ranked(ranked, relevant, batch.gallery[query], DEPTH)
+
+
+def _there(batch: RankedBatch) -> BoolArray:
+    """Which ranks of each query hold something: bool [Q, D]."""
+    there: BoolArray = np.arange(batch.order.shape[1]) < batch.gallery[:, None]
+    return there

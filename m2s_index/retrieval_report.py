@@ -18,12 +18,13 @@ KS = (1, 5, 10)
 @dataclass(frozen=True)
 class EvaluationOptions:
     """Which scenes are compared, and how intervals are drawn. The paper's: queries from validation, gallery
-    from training.
+    from training. ``top_only`` ranks the nearest alone: faster, and without what needs the whole ranking.
     """
 
     query_split: str = "val"
     gallery_split: str = "train"
     exclude_same_movie: bool = False
+    top_only: bool = False
     draws: int = 2000
     seed: int = 0
 
@@ -39,11 +40,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measures:
-    """``precision[k - 1]`` is precision at k, up to ``retrieval.DEPTH``."""
+    """``precision[k - 1]`` is precision at k, up to ``retrieval.DEPTH``. The others need the whole ranking, and
+    are None without it.
+    """
 
     precision: tuple[Figure, ...]
-    r_precision: Figure
-    mean_average_precision: Figure
+    r_precision: Figure | None
+    mean_average_precision: Figure | None
 
     def at(self, k: int) -> Figure:
         """Precision at k."""
@@ -52,7 +55,9 @@ class Measures:
     def named(self) -> dict[str, Figure]:
         """The figures that tables show, by name."""
         shown = {f"p@{k}": self.at(k) for k in KS}
-        return {**shown, "r_precision": self.r_precision, "map": self.mean_average_precision}
+        if self.r_precision and self.mean_average_precision:
+            shown |= {"r_precision": self.r_precision, "map": self.mean_average_precision}
+        return shown
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,19 @@ def test_csv_has_a_line_for_each_figure(catalog, m2s):
                 assert [float(row["low"]), float(row["high"])] == same["intervals"][row["measure"]]
 
 
+def test_the_nearest_alone(catalog, m2s):
+    """Precision is the same in every form; R-precision and mAP are in none."""
+    whole, top = (evaluated(m2s, catalog, "--json", *more).json() for more in ((), ("--top-only",)))
+    for name in ("p@1", "p@5", "p@10"):
+        assert top["encoders"][1]["all"][name] == whole["encoders"][1]["all"][name]
+        assert top["differences"][0][name] == whole["differences"][0][name]
+    for form in ("table", "markdown", "latex", "csv", "json"):
+        said = evaluated(m2s, catalog, "--top-only", "--format", form).stdout
+        assert "mAP" not in said
+        assert '"map"' not in said
+        assert ",map," not in said
+
+
 def cells(line, separator):
     """A line's cells, at separators that are not escaped."""
     return re.split(rf"(?<!\\){re.escape(separator)}", line)

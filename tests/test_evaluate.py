@@ -150,6 +150,21 @@ def test_figures_do_not_depend_on_how_queries_are_batched(random_world, monkeypa
     np.testing.assert_array_equal(single.nearest, whole.nearest)
 
 
+@pytest.mark.parametrize("exclude_same_movie", [False, True])
+@pytest.mark.parametrize("encoder", ["cosine", "grid"])
+def test_the_nearest_alone_are_those_of_the_whole_ranking(random_world, encoder, exclude_same_movie, monkeypatch):
+    """Precision and what is found are the same to the bit; what needs the whole ranking is not given."""
+    options = {"encoders": [encoder], "exclude_same_movie": exclude_same_movie}
+    whole = random_world.evaluate(**options).vocabularies[0].encoders[0]
+    monkeypatch.setattr("m2s_index.ranking.QUERIES_AT_ONCE", 7)
+    top = random_world.evaluate(**options, top_only=True).vocabularies[0].encoders[0]
+    np.testing.assert_array_equal(top.nearest, whole.nearest)
+    for one, other in zip((*top.rows, top.over_labels), (*whole.rows, whole.over_labels), strict=True):
+        assert one.measures.precision == other.measures.precision
+        assert (one.relevant, one.chance) == (other.relevant, other.chance)
+        assert list(one.measures.named()) == ["p@1", "p@5", "p@10"]
+
+
 def test_equal_vectors_are_ordered_by_id(world):
     """Of scenes with the very same vector the one with the lower id comes first, for vectors of any numbers."""
     random = np.random.default_rng(0)
