@@ -148,8 +148,8 @@ def show(
 def _scene_ids(catalog: Catalog, references: tuple[str, ...]) -> list[int]:
     from m2s_index.refs import find_scene
 
-    with catalog.read() as session:
-        return [find_scene(session, reference).scene_id for reference in references]
+    with catalog.reader() as reader:
+        return [find_scene(reader, reference).scene_id for reference in references]
 
 
 class _SearchProgress:

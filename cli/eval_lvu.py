@@ -13,7 +13,7 @@ from m2s_index.cli.output import say, shown
 
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
-    from m2s_index.encoder import Encoder
+    from m2s_index.encoder import AnyEncoder
     from m2s_index.types import BuildOptions
 
 NAMED_AT_MOST = 20
@@ -102,7 +102,7 @@ def _name_missing(missing: list[str], videos: Path) -> None:
 
 def _make_encoders(
     folder: Path, names: tuple[str, ...], weights: tuple[str, ...], device: str | None
-) -> list[Encoder]:
+) -> list[AnyEncoder]:
     """The encoders by name; where none is named, the one the catalogue uses."""
     from m2s_index.encoders.registry import make_encoder
     from m2s_index.errors import UsageError
@@ -123,14 +123,14 @@ def _default_name(folder: Path) -> str:
     from m2s_index.matrices import default_encoder
 
     try:
-        with Catalog.open(folder) as catalog, catalog.read() as session:
-            stored = default_encoder(session)
+        with Catalog.open(folder) as catalog, catalog.reader() as reader:
+            stored = default_encoder(reader)
     except CatalogMissingError:
         return "gist"
     return stored.identity.name if stored else "gist"
 
 
-def _index(folder: Path, clips: list[Path], encoders: list[Encoder], workers: int | None) -> bool:
+def _index(folder: Path, clips: list[Path], encoders: list[AnyEncoder], workers: int | None) -> bool:
     """Index the clips as whole-file scenes with each encoder; says whether one could not be read."""
     from contextlib import ExitStack
 
@@ -168,9 +168,9 @@ def _clip_options(catalog: Catalog) -> BuildOptions:
     """
     from dataclasses import replace
 
-    from m2s_index.catalog import saved_options
     from m2s_index.errors import UsageError
     from m2s_index.movies import list_movies
+    from m2s_index.settings import saved_options
 
     with catalog.read() as session:
         options, films = saved_options(session), bool(list_movies(session))
@@ -182,10 +182,10 @@ def _clip_options(catalog: Catalog) -> BuildOptions:
     return replace(options, scenes="whole-file")
 
 
-def _stored_names(catalog: Catalog, encoders: list[Encoder]) -> tuple[str, ...]:
+def _stored_names(catalog: Catalog, encoders: list[AnyEncoder]) -> tuple[str, ...]:
     """What the catalogue calls the encoders."""
     from m2s_index.matrices import identity_key, list_encoders
 
-    with catalog.read() as session:
-        names = {identity_key(stored.identity): stored.name for stored in list_encoders(session)}
+    with catalog.reader() as reader:
+        names = {identity_key(stored.identity): stored.name for stored in list_encoders(reader)}
     return tuple(names[identity_key(encoder.identity)] for encoder in encoders)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
@@ -19,6 +18,7 @@ from m2s_index.labelled_scenes import LabelledSplits, movie_names, movies_not_em
 from m2s_index.matrices import StoredEncoder, find_encoder
 from m2s_index.metrics import Float64Array, QueryScores
 from m2s_index.ranking import NearestRanking, Ranking, WholeRanking
+from m2s_index.reading import Reader
 from m2s_index.retrieval import DEPTH, Scored, own_film_in_gallery, search_splits
 from m2s_index.retrieval_report import (
     Difference,
@@ -54,26 +54,26 @@ def evaluate_retrieval(
         UsageError: an encoder or vocabulary is not there, or a split has no scenes to compare.
         CatalogDamagedError: stored vectors are not finite.
     """
-    with catalog.read() as session:
+    with catalog.reader() as reader:
         names = list(dict.fromkeys(encoder_names))
-        encoders = tuple(find_encoder(session, name) for name in names or (None,))
+        encoders = tuple(find_encoder(reader, name) for name in names or (None,))
         splits = [
-            read_splits(session, vocabulary, options.query_split, options.gallery_split)
+            read_splits(reader, vocabulary, options.query_split, options.gallery_split)
             for vocabulary in dict.fromkeys(vocabularies)
         ]
-        splits, left_out = _embedded_by_all(session, encoders, splits)
-        results = tuple(_evaluate(session, encoders, part, options, on_progress) for part in splits)
+        splits, left_out = _embedded_by_all(reader, encoders, splits)
+        results = tuple(_evaluate(reader, encoders, part, options, on_progress) for part in splits)
     return RetrievalReport(options, encoders, results, left_out)
 
 
 def _embedded_by_all(
-    session: Session, encoders: Sequence[StoredEncoder], splits: Sequence[LabelledSplits]
+    reader: Reader, encoders: Sequence[StoredEncoder], splits: Sequence[LabelledSplits]
 ) -> tuple[list[LabelledSplits], tuple[LeftOut, ...]]:
     """The scenes that every encoder was run on, and for each encoder the movies that it was not run on."""
     movie_ids = np.unique(np.concatenate([part.movie_ids for part in splits]))
-    lacking = {encoder.name: movies_not_embedded(session, encoder, movie_ids) for encoder in encoders}
+    lacking = {encoder.name: movies_not_embedded(reader, encoder, movie_ids) for encoder in encoders}
     left_out = tuple(
-        LeftOut(name, tuple(movie_names(session, movies))) for name, movies in lacking.items() if movies
+        LeftOut(name, tuple(movie_names(reader, movies))) for name, movies in lacking.items() if movies
     )
     kept = []
     for part in splits:
@@ -90,7 +90,7 @@ def _embedded_by_all(
 
 
 def _evaluate(
-    session: Session, encoders: Sequence[StoredEncoder], splits: LabelledSplits, options: EvaluationOptions,
+    reader: Reader, encoders: Sequence[StoredEncoder], splits: LabelledSplits, options: EvaluationOptions,
     on_progress: Progress,
 ) -> VocabularyResult:  # fmt: skip
     own_film = own_film_in_gallery(splits)
@@ -98,7 +98,7 @@ def _evaluate(
     scores: list[QueryScores] = []
     smallest = len(splits.gallery)
     for encoder in encoders:
-        kept, out = _search(session, encoder, splits, options, bool(own_film.any()), on_progress)
+        kept, out = _search(reader, encoder, splits, options, bool(own_film.any()), on_progress)
         scored = out if options.exclude_same_movie else kept
         table = _Tables(splits, options)
         results.append(
@@ -122,12 +122,12 @@ def _evaluate(
 
 
 def _search(
-    session: Session, encoder: StoredEncoder, splits: LabelledSplits, options: EvaluationOptions,
+    reader: Reader, encoder: StoredEncoder, splits: LabelledSplits, options: EvaluationOptions,
     films_overlap: bool, on_progress: Progress,
 ) -> tuple[Scored, Scored]:  # fmt: skip
     """With the scenes of a query's own film among the gallery, and without."""
-    queries = read_vectors(session, encoder, splits.queries)
-    vectors, metric = read_vectors(session, encoder, splits.gallery), encoder.identity.metric
+    queries = read_vectors(reader, encoder, splits.queries)
+    vectors, metric = read_vectors(reader, encoder, splits.gallery), encoder.identity.metric
     gallery: Ranking = NearestRanking(vectors, metric, DEPTH) if options.top_only else WholeRanking(vectors, metric)
     total = len(queries) * (1 + films_overlap)
     done = 0

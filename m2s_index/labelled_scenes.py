@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from m2s_index.errors import CatalogDamagedError, UsageError
-from m2s_index.index_file import Entries, embedding_entries, stored_vectors
+from m2s_index.index_file import embedding_entries, stored_vectors
 from m2s_index.label_files import FILM_VOCABULARY
 from m2s_index.matrices import StoredEncoder
 from m2s_index.metrics import BoolArray
+from m2s_index.reading import Reader
 from m2s_index.types import Float32Array, Int64Array
 
 ALL_SPLITS = "all"
@@ -64,7 +63,7 @@ class LabelledSplits:
         gone = np.fromiter(movie_ids, np.int64)
         queries = self.queries.kept(~np.isin(self.queries.movie_ids, gone))
         gallery = self.gallery.kept(~np.isin(self.gallery.movie_ids, gone))
-        asked: BoolArray = queries.carries.any(axis=1)
+        asked: BoolArray = np.logical_or.reduce(queries.carries, axis=1)
         return LabelledSplits(
             self.vocabulary,
             tuple(value for value, kept in zip(self.values, asked.tolist(), strict=True) if kept),
@@ -73,7 +72,7 @@ class LabelledSplits:
         )
 
 
-def read_splits(session: Session, vocabulary: str, query_split: str, gallery_split: str) -> LabelledSplits:
+def read_splits(reader: Reader, vocabulary: str, query_split: str, gallery_split: str) -> LabelledSplits:
     """The scenes that carry labels of a vocabulary, by split. A scene carries a label when its middle lies in it.
 
     Labels that no query carries are not among ``values``; their scenes are in the gallery all the same.
@@ -82,9 +81,9 @@ def read_splits(session: Session, vocabulary: str, query_split: str, gallery_spl
         UsageError: there are no labels of the vocabulary, or none on scenes of a split; the message says what
             there is.
     """
-    rows = [tuple(row) for row in session.execute(_LABELS, {"vocabulary": vocabulary})]
+    rows = list(reader.rows(_LABELS, (vocabulary,)))
     if not rows:
-        known = [row[0] for row in session.execute(_VOCABULARIES)]
+        known = reader.texts(_VOCABULARIES)
         raise UsageError(
             f"no scene carries a label of '{vocabulary}'; the catalogue has labels of: "
             f"{', '.join(known) or 'nothing'}; 'm2s labels import' adds some"
@@ -98,40 +97,39 @@ def read_splits(session: Session, vocabulary: str, query_split: str, gallery_spl
                 f"{', '.join(splits)}; choose with --query-split and --gallery-split ('{ALL_SPLITS}' takes all)"
             )
     values = tuple(dict.fromkeys(value for _, _, value in sides[0]))
-    films = _film_numbers(session, {row[1] for row in rows})
+    films = _film_numbers(reader, {row[1] for row in rows})
     return LabelledSplits(vocabulary, values, *(_scenes(side, values, films) for side in sides))
 
 
-def read_vectors(session: Session, encoder: StoredEncoder, scenes: LabelledScenes) -> Float32Array:
+def read_vectors(reader: Reader, encoder: StoredEncoder, scenes: LabelledScenes) -> Float32Array:
     """The scenes' stored vectors: float32 [N, D], row i for scene i. Their movies are all embedded.
 
     Raises:
         CatalogDamagedError: a vector holds numbers that are not finite.
     """
-    entries = embedding_entries(session, encoder)
-    mine = np.isin(entries.movie_ids, scenes.movie_ids)
-    entries = Entries(*(column[mine] for column in vars(entries).values()))
+    entries = embedding_entries(reader, encoder)
+    entries = entries.only(np.isin(entries.movie_ids, scenes.movie_ids))
     found = np.empty((len(scenes), encoder.identity.dimension), np.float32)
-    for movie_id, part in zip(entries.movie_ids.tolist(), stored_vectors(session, encoder, entries), strict=True):
+    for movie_id, part in zip(entries.movie_ids.tolist(), stored_vectors(reader, entries), strict=True):
         start, end = np.searchsorted(scenes.scene_ids, [part.scene_ids[0], part.scene_ids[-1] + 1])
         found[start:end] = part.vectors[scenes.scene_ids[start:end] - part.scene_ids[0]]
         if not np.isfinite(found[start:end]).all():
             raise CatalogDamagedError(
-                f"the embeddings of movie {movie_id} ({movie_names(session, [movie_id])[0]}) by '{encoder.name}' "
+                f"the embeddings of movie {movie_id} ({movie_names(reader, [movie_id])[0]}) by '{encoder.name}' "
                 "hold numbers that are not finite: run 'm2s index verify'"
             )
     return found
 
 
-def movies_not_embedded(session: Session, encoder: StoredEncoder, movie_ids: Int64Array) -> list[int]:
+def movies_not_embedded(reader: Reader, encoder: StoredEncoder, movie_ids: Int64Array) -> list[int]:
     """Those of the movies that the encoder was not run on, by id."""
-    missing: list[int] = np.setdiff1d(movie_ids, embedding_entries(session, encoder).movie_ids).tolist()
+    missing: list[int] = np.setdiff1d(movie_ids, embedding_entries(reader, encoder).movie_ids).tolist()
     return missing
 
 
-def movie_names(session: Session, movie_ids: Iterable[int]) -> list[str]:
+def movie_names(reader: Reader, movie_ids: Iterable[int]) -> list[str]:
     """The movies' names, in the order of the ids."""
-    return [session.execute(_NAME, {"movie_id": movie_id}).scalar_one() for movie_id in movie_ids]
+    return [reader.value(_NAME, (movie_id,)) for movie_id in movie_ids]
 
 
 def _scenes(rows: list[tuple[int, int, str]], values: tuple[str, ...], films: dict[int, int]) -> LabelledScenes:
@@ -150,12 +148,12 @@ def _scenes(rows: list[tuple[int, int, str]], values: tuple[str, ...], films: di
     )
 
 
-def _film_numbers(session: Session, movie_ids: set[int]) -> dict[int, int]:
+def _film_numbers(reader: Reader, movie_ids: set[int]) -> dict[int, int]:
     """A number for each movie, the same for clips of one film."""
     named: dict[int, str] = {}
-    for movie_id, film in session.execute(_FILMS, {"vocabulary": FILM_VOCABULARY}):
+    for movie_id, film in reader.rows(_FILMS, (FILM_VOCABULARY,)):
         if named.setdefault(movie_id, film) != film:
-            name = movie_names(session, [movie_id])[0]
+            name = movie_names(reader, [movie_id])[0]
             raise UsageError(
                 f"movie {movie_id} ({name}) is labelled as of two films, '{named[movie_id]}' and '{film}'"
             )
@@ -164,12 +162,12 @@ def _film_numbers(session: Session, movie_ids: set[int]) -> dict[int, int]:
     return {movie_id: numbers[key] for movie_id, key in keys.items()}
 
 
-_LABELS = text(
+_LABELS = (
     "SELECT s.id, s.movie_id, l.value, l.split FROM labels l JOIN scenes s ON s.movie_id = l.movie_id "
-    "WHERE l.vocabulary = :vocabulary AND (l.start_seconds IS NULL OR "
+    "WHERE l.vocabulary = ? AND (l.start_seconds IS NULL OR "
     "((s.start_seconds + s.end_seconds) / 2 >= l.start_seconds "
     "AND (s.start_seconds + s.end_seconds) / 2 < l.end_seconds)) ORDER BY l.id, s.id"
 )
-_VOCABULARIES = text("SELECT DISTINCT vocabulary FROM labels ORDER BY vocabulary")
-_FILMS = text("SELECT movie_id, value FROM labels WHERE vocabulary = :vocabulary AND start_seconds IS NULL")
-_NAME = text("SELECT name FROM movies WHERE id = :movie_id")
+_VOCABULARIES = "SELECT DISTINCT vocabulary FROM labels ORDER BY vocabulary"
+_FILMS = "SELECT movie_id, value FROM labels WHERE vocabulary = ? AND start_seconds IS NULL"
+_NAME = "SELECT name FROM movies WHERE id = ?"
