@@ -36,6 +36,7 @@ def read_caffe2(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises:
         WeightsError: the file is no such pickle, names anything but arrays, or is damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     context = multiprocessing.get_context("spawn")
@@ -47,7 +48,7 @@ def read_caffe2(path: Path) -> dict[str, NDArray[np.float32]]:
         if refusal := _hear(ours, path):
             raise WeightsError(f"{path}: {refusal.decode('utf-8', 'replace')}")
         return load(_hear(ours, path))
-    except (EOFError, OSError) as exc:
+    except (EOFError, OSError, SafetensorError) as exc:
         raise WeightsError(f"{path}: unpickling it ended the process that did it; it is damaged") from exc
     finally:
         process.kill()
@@ -58,7 +59,7 @@ def read_caffe2(path: Path) -> dict[str, NDArray[np.float32]]:
 def _hear(connection: Connection, path: Path) -> bytes:
     if not connection.poll(TIME_LIMIT_SECONDS):
         raise WeightsError(f"{path}: not unpickled within {TIME_LIMIT_SECONDS} s; it is no checkpoint")
-    return connection.recv_bytes()
+    return connection.recv_bytes(MEMORY_LIMIT_BYTES)
 
 
 class ArrayUnpickler(pickle.Unpickler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from m2s_index.encoders.gist import GistEncoder
 from m2s_index.errors import EncoderError
 from m2s_index.matrices import find_encoder, iter_embeddings
 from m2s_index.movies import list_movies, list_scenes, list_shots
-from m2s_index.types import Float32Array, Image
+from m2s_index.types import BuildOptions, Float32Array, Image
 from m2s_index.verify import verify_catalog
 
 
@@ -165,6 +166,20 @@ def test_lost_shot_features_are_still_found(own_catalog):
     with Catalog.open(own_catalog) as catalog:
         problems = verify_catalog(catalog).problems
     assert [problem.where.partition(" by ")[2] for problem in problems] == ["gist"]
+
+
+def test_an_estimate_shares_a_clips_time_among_its_key_frames():
+    """A clip of nine shots that takes 90 ms costs 10 ms a key frame, and half of that where a shot has two."""
+    from m2s_index.cli.estimate import seconds_per_frame
+
+    class Slow(MeanMotion):
+        def encode_clip(self, frames: Image) -> Float32Array:
+            assert frames.shape == (6, 40, 40, 3)
+            time.sleep(0.09)
+            return super().encode_clip(frames)
+
+    assert 0.01 <= seconds_per_frame(Slow(), BuildOptions()) < 0.1
+    assert 0.005 <= seconds_per_frame(Slow(), BuildOptions(frames_per_shot=2)) < 0.05
 
 
 @pytest.mark.slow

@@ -498,6 +498,15 @@ def test_a_pickle_that_takes_all_memory_or_its_process_costs_its_child_alone(tmp
         read_caffe2(tmp_path / "w.pkl")
 
 
+def test_a_child_that_was_taken_over_is_not_believed(tmp_path, monkeypatch):
+    """What it sends is bare numbers, or refused."""
+    (tmp_path / "w.pkl").write_bytes(pickled(np.zeros(3, np.float32)))
+    answers = iter([b"", pickle.dumps(np.zeros(3))])
+    monkeypatch.setattr(caffe2_pickle, "_hear", lambda connection, path: next(answers))
+    with pytest.raises(WeightsError, match=r"w\.pkl: .*damaged"):
+        read_caffe2(tmp_path / "w.pkl")
+
+
 def test_torch_files_that_could_run_code_are_refused(tmp_path):
     """Whatever else is in them beside the network."""
     torch.save({"model_state": {}, "cfg": Hostile(os.system, "true")}, tmp_path / "w.pyth")
