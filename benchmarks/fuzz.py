@@ -11,6 +11,7 @@ hold.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def run_batch(folder: Path, first: int, end: int, seed: int, deadline_seconds: f
     ], problems  # fmt: skip
 
 
-def run(arguments: argparse.Namespace) -> Iterator[tuple[list[Result], str]]:
-    """All batches, as they are done, as far as the time allows."""
+def run(arguments: argparse.Namespace, known: set[int]) -> Iterator[tuple[list[Result], str]]:
+    """All batches but the known ones, as they are done, as far as the time allows."""
     end = arguments.first + arguments.mutants
     stop = time.monotonic() + 60 * arguments.minutes
     with ProcessPoolExecutor(arguments.jobs) as executor:
@@ -89,12 +90,25 @@ def run(arguments: argparse.Namespace) -> Iterator[tuple[list[Result], str]]:
                 run_batch, arguments.folder, start, min(end, start + BATCH), arguments.seed, arguments.deadline
             )
             for start in range(arguments.first, end, BATCH)
+            if start not in known
         ]
         for batch in as_completed(batches):
             yield batch.result()
             if time.monotonic() > stop:
                 executor.shutdown(wait=False, cancel_futures=True)
                 return
+
+
+def read_log(path: Path | None) -> tuple[list[Result], list[str]]:
+    """What an earlier run with this seed and its successors wrote down, a batch a line."""
+    results: list[Result] = []
+    problems: list[str] = []
+    if path and path.exists():
+        for line in path.read_text().splitlines():
+            batch = json.loads(line)
+            results += [Result(**values) for values in batch["results"]]
+            problems += [batch["problem"]] if batch["problem"] else []
+    return results, problems
 
 
 def table(results: Sequence[Result], by: str, names: Sequence[str]) -> None:
@@ -150,6 +164,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--deadline", type=float, default=20.0, help="seconds without progress")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no further hundred after so long")
+    parser.add_argument("--log", type=Path, help="go on with what this file says, and add to it")
     parser.add_argument("--keep", type=Path, help="write the mutants into this folder instead of indexing them")
     return parser.parse_args()
 
@@ -161,11 +176,13 @@ def main() -> None:
         keep(arguments)
         return
     started = time.monotonic()
-    results: list[Result] = []
-    problems: list[str] = []
-    for done, wrong in run(arguments):
+    results, problems = read_log(arguments.log)
+    for done, wrong in run(arguments, {result.number for result in results}):
         results += done
         problems += [wrong] if wrong else []
+        if arguments.log:
+            with arguments.log.open("a") as log:
+                log.write(json.dumps({"results": [asdict(result) for result in done], "problem": wrong}) + "\n")
         print(f"{len(results):,} of {arguments.mutants:,}, {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(
         f"{machine()}; {len(results):,} mutants, seed {arguments.seed}, {arguments.jobs} jobs, "

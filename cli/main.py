@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from m2s_index.cli.eval import evaluation
 from m2s_index.cli.eval_lvu import lvu
 from m2s_index.cli.index import index
 from m2s_index.cli.labels import labels
+from m2s_index.cli.options import CATALOG_KEY
 from m2s_index.cli.output import TYPED, say
 from m2s_index.cli.query import query
 from m2s_index.cli.shots import shots
@@ -66,6 +68,33 @@ class _Command(click.Group):
         except KeyboardInterrupt:
             click.echo("m2s: stopped", err=True)
             ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as exc:
+            damage = _damage(ctx)
+            if damage is None:
+                raise
+            say(f"m2s: {type(exc).__name__}: {damage}")
+            ctx.exit(1)
+
+
+def _damage(ctx: click.Context) -> str | None:
+    """What is wrong with the command's catalogue, which an error that nobody foresaw may come from."""
+    folder: Path | None = ctx.meta.get(CATALOG_KEY)
+    if folder is None or not folder.is_dir():
+        return None
+    from m2s_index.catalog import Catalog
+    from m2s_index.verify import verify_catalog
+
+    try:
+        with Catalog.open(folder) as catalog:
+            problems = verify_catalog(catalog).problems
+    except M2SError as exc:
+        return str(exc)
+    if not problems:
+        return None
+    first = problems[0]
+    return f"the catalogue in {folder} is not sound ({first.what}: {first.where}); {first.remedy}"
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})

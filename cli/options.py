@@ -21,6 +21,15 @@ class GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+CATALOG_KEY = "m2s.catalog"
+
+
+def _remember(ctx: click.Context, _param: click.Parameter, folder: Path) -> Path:
+    # For whoever explains an error that nobody foresaw.
+    ctx.meta[CATALOG_KEY] = folder
+    return folder
+
+
 catalog_option = click.option(
     "--catalog",
     "catalog_folder",
@@ -29,6 +38,7 @@ catalog_option = click.option(
     show_default=True,
     show_envvar=True,
     type=GivenPath(file_okay=False, path_type=Path),
+    callback=_remember,
     help="The catalogue's folder.",
 )
 

@@ -197,8 +197,9 @@ class Catalog:
                 if "alembic_version" not in tables:
                     return None, tables
                 return reader.value("SELECT version_num FROM alembic_version"), tables
-        except sqlite3.Error as exc:
-            if "not a database" in str(exc) or "malformed" in str(exc):
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
+            # The latter where SQLite's message quotes what stands in place of the schema.
+            if isinstance(exc, UnicodeDecodeError) or "not a database" in str(exc) or "malformed" in str(exc):
                 state = "not a database" if "not a database" in str(exc) else "damaged"
                 raise CatalogDamagedError(
                     f"{self.folder / DATABASE_NAME} is {state} ({exc}): restore a backup, or move it "

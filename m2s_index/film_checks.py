@@ -1,6 +1,6 @@
 """Whether what the catalogue records of its films makes sense: their facts, shots and scenes.
 
-Nothing that is read here is trusted: SQLite keeps any value in any column.
+Values are of the right kind (``stored_values``); apart from that nothing that is read here is trusted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOLERANCE_SECONDS = 1e-6
 _TRANSITIONS = get_args(Transition)
 _FILMS = (
     "SELECT id, name, path, fingerprint, size_bytes, modified_ns, width_px, height_px, rotation_degrees, frames, "
-    "damaged_packets, start_pts, end_pts, sample_aspect, frame_rate, time_base, options, title, year, "
+    "damaged_packets, start_pts, end_pts, sample_aspect, frame_rate, time_base, options, "
     "crop_left_px, crop_top_px, crop_width_px, crop_height_px FROM movies ORDER BY id"
 )
 _SHOTS = (
@@ -82,27 +82,20 @@ def _by_film(reader: Reader, query: str) -> Callable[[int], list[tuple[Any, ...]
     return of
 
 
-def _whole(*values: object) -> bool:
-    return all(type(value) is int for value in values)
-
-
 def _facts_fault(
     name: str, path: bytes, fingerprint: str, size: int, modified_ns: int, width: int, height: int, rotation: int,
     frames: int, damaged: int, start_pts: int, end_pts: int, sample_aspect: str, frame_rate: str, time_base: str,
-    options: str, title: str | None, year: int | None, *crop: Any,
+    options: str, *crop: Any,
 ) -> str | None:  # fmt: skip
-    if type(path) is not bytes or not path or name != display_name(os.fsdecode(path)):
+    if not path or name != display_name(os.fsdecode(path)):
         return "a path that is none, or not that of its name"
     if fingerprint != MARKED and (len(fingerprint) != 64 or int(fingerprint, 16) < 0):
         return "a fingerprint that is none"
-    numbers = _whole(size, modified_ns, width, height, frames, damaged, start_pts, end_pts)
-    if not numbers or min(width, height, frames) < 1 or min(size, damaged) < 0 or rotation not in (0, 90, 180, 270):
+    if min(width, height, frames) < 1 or min(size, damaged) < 0 or rotation not in (0, 90, 180, 270):
         return "stream facts that cannot be"
-    if not (type(title) in (str, type(None)) and type(year) in (int, type(None))):
-        return "a title or year that is none"
     if start_pts >= end_pts or any(Fraction(rate) <= 0 for rate in (sample_aspect, frame_rate, time_base)):
         return "times or rates that cannot be"
-    if crop != (None,) * 4 and not (_whole(*crop) and min(crop[:2]) >= 0 and min(crop[2:]) > 0):
+    if crop != (None,) * 4 and not (None not in crop and min(crop[:2]) >= 0 and min(crop[2:]) > 0):
         return "bars that cannot be"
     BuildOptions(**json.loads(options))
     return None
@@ -120,7 +113,7 @@ def _shots_fault(shots: list[tuple[Any, ...]], frames: int, start_pts: int, end_
         if (fades_from, fades_to) != (None, None) and not 0 <= fades_from <= fades_to <= end:
             return f"shot {number} with a transition that cannot be"
         kept = json.loads(keyframes)
-        if not kept or not _whole(*kept) or not all(shot_start <= at < shot_end for at in kept):
+        if not kept or not all(type(at) is int and shot_start <= at < shot_end for at in kept):
             return f"shot {number} with key frames that are not in it"
         frame, pts = end, shot_end
     if not shots or (frame, pts) != (frames, end_pts):

@@ -15,6 +15,7 @@ from m2s_index.lost_labels import delete_labels
 from m2s_index.matrix_writer import use_encoder
 from m2s_index.schema import Base, EmbeddingRow, EncoderRow, FeatureRow, SettingRow
 from m2s_index.sessions import reader_of
+from m2s_index.stored_values import mend_value, wrong_values
 from m2s_index.vector_checks import Matrix, bad_matrices, encoders_by_state, index_faults
 from m2s_index.verify import bad_settings, integrity, misplaced_labels, orphans, unreadable_films
 
@@ -32,6 +33,7 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
                 f"the database is damaged: {broken[0]}; restore a backup, or move it away and build again"
             )
     with catalog.write() as session:
+        yield from [mend_value(session, wrong) for wrong in list(wrong_values(reader_of(session)))]
         yield from _delete_orphans(session)
         yield from _delete_encoders(session)
     with catalog.reader() as reader:

@@ -76,7 +76,8 @@ def _is_sound(matrix: list[Any], encoder: StoredEncoder, of_scenes: bool) -> boo
         return False
     if not of_scenes or encoder.identity.metric != "cosine":
         return True
-    norms = np.linalg.norm(vectors, axis=1)
+    # In double precision: damage may stand for numbers whose square is beyond the single one.
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     # A picture of one colour has no direction: its row is zero.
     return bool(((np.abs(norms - 1) < NORM_TOLERANCE) | (norms == 0)).all())
 
@@ -99,6 +100,8 @@ def index_faults(
             f"index of {encoder.name}: {state.fresh.scenes} scenes are newer than the file, "
             f"{state.gone.scenes} were removed since; both are allowed for"
         )
+    if np.isin(state.gone.scene_ids, state.embeddings.scene_ids).any():
+        return "is recorded wrongly", {}, notes
     try:
         opened = open_index(catalog, encoder)
     except IndexFileError as exc:

@@ -19,11 +19,14 @@ from m2s_index.lost_labels import LostLabel, lost_labels
 from m2s_index.matrices import StoredEncoder
 from m2s_index.names import display_path
 from m2s_index.reading import Reader
+from m2s_index.stored_values import wrong_values
 from m2s_index.types import BuildOptions
 from m2s_index.vector_checks import bad_matrices, encoders_by_state, index_faults
 
 REBUILD = "run 'm2s index repair'"
 REINDEX = "run 'm2s index repair', then 'm2s index build' on the film"
+MOST_DAMAGE = 20
+"""Of a damaged database no more is told: it cannot be mended."""
 EMBED = "run 'm2s index repair', then 'm2s index build' with that encoder"
 
 
@@ -58,8 +61,11 @@ def verify_catalog(catalog: Catalog) -> Verification:
             Problem("the database is damaged", line, "restore a backup, or move it away and build again")
             for line in integrity(reader)
         ]
+        problems = problems or [
+            Problem("a value of the wrong kind", str(wrong), REBUILD) for wrong in wrong_values(reader)
+        ]
         if problems:
-            return Verification(tuple(problems), ())
+            return Verification(tuple(problems), ("nothing else was checked: that has to be mended first",))
         encoders, bad_encoders = encoders_by_state(reader)
         bad = bad_matrices(reader, encoders)
         problems += [Problem("a row without its owner", str(row), REBUILD) for row in orphans(reader)]
@@ -87,7 +93,7 @@ def verify_catalog(catalog: Catalog) -> Verification:
 def integrity(reader: Reader) -> list[str]:
     """What SQLite itself finds wrong with its file."""
     try:
-        return [line for line in reader.texts("PRAGMA integrity_check(20)") if line != "ok"]
+        return [line for line in reader.texts(f"PRAGMA integrity_check({MOST_DAMAGE})") if line != "ok"]
     except sqlite3.DatabaseError as exc:
         return [str(exc)]
 

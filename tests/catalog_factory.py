@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from m2s_index.catalog import Catalog
-from m2s_index.matrices import add_vectors
+from m2s_index.matrix_writer import add_vectors
 from m2s_index.movies import add_film, list_scenes
 from m2s_index.schema import LabelRow
 from m2s_index.types import (
