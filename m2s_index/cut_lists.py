@@ -41,11 +41,6 @@ class CutList:
     boundaries: tuple[Boundary, ...]
     end: int
 
-    @property
-    def cuts(self) -> tuple[int, ...]:
-        """The frames at which a new shot begins."""
-        return tuple(boundary.frame for boundary in self.boundaries)
-
 
 class CutListDetector:
     """A "detector" that reports the boundaries of a list; it satisfies ``ShotDetector``."""

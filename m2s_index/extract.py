@@ -69,7 +69,7 @@ def extract(
     path: Path,
     options: BuildOptions,
     *,
-    cuts: Sequence[int] | None = None,
+    cuts: Sequence[Boundary] | None = None,
     clip: ClipSpec | None = None,
     threads: int = 1,
     on_progress: Callable[[int, float], None] | None = None,
@@ -77,7 +77,7 @@ def extract(
     """A film's shots as they are found, then its scenes' clips, and at the end what is known of the whole.
 
     Args:
-        cuts: the frames at which shots begin, where that is known; else the options' detector finds them.
+        cuts: where shots begin, and with what, where that is known; else the options' detector finds them.
         clip: which frames of each scene are wanted; None for none, and no second pass.
         on_progress: called after every frame with the number of frames so far and the film's seconds.
 
@@ -89,8 +89,7 @@ def extract(
     if cuts is None:
         detector = make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
     else:
-        boundaries = [Boundary(frame, "cut") for frame in cuts]
-        detector = CutListDetector(options.detector, boundaries, f"the cut list of {path}")
+        detector = CutListDetector(options.detector, cuts, f"the cut list of {path}")
     pass_ = _Pass(path, options, detector, threads=threads, keep_pictures=True)
     shots = []
     for found in pass_.run(on_progress):

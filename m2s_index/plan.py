@@ -17,6 +17,7 @@ from m2s_index.files import find_candidates, full_path, identify
 from m2s_index.movies import move_movie, remove_movie
 from m2s_index.schema import MovieRow
 from m2s_index.settings import options_text
+from m2s_index.shots import Boundary
 from m2s_index.types import BuildOptions, FileIdentity, VideoInfo
 from m2s_index.wire import Failed, Job
 from m2s_index.workers import WorkerPool
@@ -31,14 +32,14 @@ KEYFRAME_BYTES = 26_000
 @dataclass(frozen=True)
 class PlannedFilm:
     """A film to be read. ``replaces`` is the movie id of what an earlier version of the file gave;
-    ``cuts`` are the frames at which its shots begin, where a cut list says so.
+    ``cuts`` say where its shots begin, and with what, where there is a cut list.
     """
 
     file: FileIdentity
     info: VideoInfo
     replaces: int | None
     options: BuildOptions
-    cuts: tuple[int, ...] | None = None
+    cuts: tuple[Boundary, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class _Planner:
         """
         path = Path(file.path)
         cut_list = find_list(self._shots_from, path) if self._shots_from else None
-        cuts = read_cut_list(cut_list, info).cuts if cut_list else None
+        cuts = read_cut_list(cut_list, info).boundaries if cut_list else None
         return PlannedFilm(file, info, replaces, self.options_for(path), cuts)
 
     def _cut_the_same(self, row: MovieRow, path: Path) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from m2s_index.clips import ClipFound, ClipsRead
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.shots import Boundary
 from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, VideoInfo
 
 MOST_BYTES = 1 << 27
@@ -36,7 +37,7 @@ class Job:
     path: str
     options: BuildOptions
     threads: int = 1
-    cuts: tuple[int, ...] | None = None
+    cuts: tuple[Boundary, ...] | None = None
     clip: ClipSpec | None = None
     spans: tuple[tuple[int, int], ...] = ()
     crop: Crop | None = None
@@ -79,7 +80,7 @@ def receive_job(connection: Connection) -> Job:
         head["path"],
         BuildOptions(**head["options"]),
         head["threads"],
-        None if cuts is None else tuple(cuts),
+        None if cuts is None else tuple(Boundary(**cut) for cut in cuts),
         ClipSpec(**(clip | {"rate": Fraction(*clip["rate"])})) if clip else None,
         tuple((start, end) for start, end in head["spans"]),
         Crop(**crop) if crop else None,

@@ -187,7 +187,9 @@ def test_a_build_takes_shots_from_a_folder_of_lists_and_keeps_to_them(m2s, film,
     films.mkdir()
     lists.mkdir()
     shutil.copy(film, films / "small.mp4")
-    (lists / "small.edl").write_text(write_timeline(shots_of(0, 33, 60, 76), "small", film, info(FILM), "edl"))
+    listed = shots_of(0, 33, 60, 76)
+    listed[1] = replace(listed[1], transition="fade", transition_start_frame=21, transition_end_frame=33)
+    (lists / "small.edl").write_text(write_timeline(listed, "small", film, info(FILM), "edl"))
     built = m2s("index", "build", films, "--catalog", catalog, "--shots-from", lists, "--json")
     assert json.loads(built.stdout)["shots"] == 3, built.stderr
     from m2s_index.catalog import Catalog
@@ -195,7 +197,10 @@ def test_a_build_takes_shots_from_a_folder_of_lists_and_keeps_to_them(m2s, film,
 
     with Catalog.open(catalog) as opened, opened.read() as session:
         (movie,) = list_movies(session)
-        assert [shot.start_frame for shot in list_shots(session, movie.movie_id)] == [0, 33, 60]
+        stored = list_shots(session, movie.movie_id)
+    assert [shot.start_frame for shot in stored] == [0, 33, 60]
+    assert [shot.transition for shot in stored] == ["start", "fade", "cut"]
+    assert (stored[1].transition_start_frame, stored[1].transition_end_frame) == (21, 33)
     again = json.loads(m2s("index", "build", films, "--catalog", catalog, "--json").stdout)
     assert again["movies"]["unchanged"] == 1
     (lists / "small.edl").write_text(write_timeline(shots_of(0, 40, 76), "small", film, info(FILM), "edl"))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from m2s_index.clips import ClipFound, ClipsRead
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.shots import Boundary
 from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, VideoInfo
 from m2s_index.wire import Failed, Job, Message, Progress, receive, receive_job, send, send_job
 
@@ -33,6 +34,9 @@ shots = st.builds(
     Shot, number, number, number, pts, pts, st.sampled_from(["start", "cut", "fade", "dissolve"]),
     st.none() | number, st.none() | number,
 )  # fmt: skip
+boundaries = st.builds(
+    Boundary, number, st.sampled_from(["cut", "fade", "dissolve"]), st.none() | number, st.none() | number
+)
 found = st.builds(
     ShotFound, shots, st.lists(pts, max_size=4).map(tuple), st.lists(st.binary(max_size=90), max_size=4).map(tuple),
     crops,
@@ -73,7 +77,7 @@ def test_every_message_round_trips(pipe: tuple[Connection, Connection], message:
     path=words,
     threads=st.integers(1, 64),
     stride=st.integers(1, 9),
-    cuts=st.none() | st.lists(number).map(tuple),
+    cuts=st.none() | st.lists(boundaries, max_size=4).map(tuple),
     clip=st.none() | st.builds(ClipSpec, number, rates, number),
     spans=st.lists(st.tuples(pts, pts)).map(tuple),
     crop=crops,
