@@ -46,6 +46,7 @@ class FrameEmbedder:
         if self._waiting:
             self._flush()
         features = np.concatenate(self._features) if self._features else np.empty((0, 0), np.float32)
+        self._features = []  # one copy of a film's features is enough
         return np.split(features, np.cumsum(self._frames_of_shot)[:-1])
 
     def _flush(self) -> None:
@@ -126,7 +127,10 @@ def film_vectors(
     for first, end in scenes:
         chosen = key_shots(first, end, scene_shots)
         rows.append(encoder.encode_scene(np.concatenate([shots[i] for i in chosen])))
-    shot_matrix = np.stack([features.mean(axis=0) for features in shots]).astype(np.float32)
+    # Row by row: a long film's means are not held twice.
+    shot_matrix = np.empty((len(shots), shots[0].shape[1]), np.float32)
+    for row, features in zip(shot_matrix, shots, strict=True):
+        row[:] = features.mean(axis=0)
     return FilmVectors(encoder.identity, shot_matrix, _scene_matrix(rows, encoder.identity))
 
 

@@ -57,7 +57,8 @@ def add_vectors(session: Session, movie_id: int, first_scene_id: int, vectors: F
 
 def _compact(matrix: Float32Array) -> tuple[bytes, str]:
     # Half precision is enough for features that are only compared; it must not overflow.
-    half = matrix.astype(DTYPES["float16"]) if np.abs(matrix).max(initial=0) < 6e4 else None
+    largest = max(matrix.max(initial=0), -matrix.min(initial=0))
+    half = matrix.astype(DTYPES["float16"]) if largest < 6e4 else None
     if half is not None:
         return half.tobytes(), "float16"
     return np.ascontiguousarray(matrix, DTYPES["float32"]).tobytes(), "float32"
