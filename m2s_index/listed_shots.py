@@ -85,5 +85,5 @@ def check_shots(path: Path, shots: Sequence[ListedShot], info: VideoInfo) -> Non
 
 def check_rate(path: Path, rate: float, film: Fraction, tolerance: float = RATE_TOLERANCE) -> None:
     """Raises UsageError where a list's rate is not the film's."""
-    if abs(rate / film - 1) > tolerance:
+    if not abs(rate / film - 1) <= tolerance:  # also what is no number
         raise UsageError(f"{path}: made at {rate:.3f} frames a second, but the film has {float(film):.3f}")

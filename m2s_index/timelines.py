@@ -1,7 +1,12 @@
-"""Time lines: shots to and from EDL (CMX 3600) and OTIO, through OpenTimelineIO (extra ``[exports]``)."""
+"""Time lines: shots to and from EDL (CMX 3600) and OTIO, through OpenTimelineIO (extra ``[exports]``).
+
+But OTIO is read here: OpenTimelineIO's parser crashes on deep nesting and on values of other types, which ends the
+process, and a list may come from anyone.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from m2s_index.errors import MissingExtraError, UsageError
+from m2s_index.errors import M2SError, MissingExtraError, UsageError, first_line
 from m2s_index.listed_shots import ListedShot, check_rate, listed_boundary
 from m2s_index.types import Shot, VideoInfo
 
@@ -33,29 +38,37 @@ def read_timeline(path: Path, text: str, kind: str, film_rate: Fraction) -> list
 
     Raises:
         UsageError: it cannot be read, or is at another rate than the film.
-        MissingExtraError: OpenTimelineIO is not installed.
+        MissingExtraError: it is an EDL, and OpenTimelineIO is not installed.
     """
-    otio = _opentimelineio()
-    drop_frame = re.search(r"^\s*FCM:\s*DROP FRAME", text, re.M | re.I) or re.search(r"\d\d:\d\d:\d\d;\d\d", text)
-    if kind == ".edl" and drop_frame and film_rate.denominator != 1001:
-        raise UsageError(f"{path}: drop-frame timecodes, but the film has {float(film_rate):.3f} frames a second")
     try:
-        if kind == ".edl":
-            found = otio.adapters.read_from_string(text, "cmx_3600", rate=float(film_rate))
-        else:
-            found = otio.adapters.read_from_string(text, "otio_json")
-        tracks = [track for track in found.tracks if track.kind == otio.schema.TrackKind.Video]
-        items = list(tracks[0]) if tracks else []
-        pairs = list(pairwise([None, *items]))
-        clips = [(before, item) for before, item in pairs if isinstance(item, otio.schema.Clip)]
-        listed = [_listed_clip(clip, before, otio) for before, clip in clips]
-    except Exception as exc:  # an adapter raises whatever its parser meets
-        raise UsageError(f"{path}: cannot be read as {kind[1:].upper()}: {exc}") from exc
-    for _, clip in clips[:1]:
-        check_rate(path, clip.source_range.start_time.rate, film_rate)
+        listed = _otio_clips(text) if kind == ".otio" else _edl_clips(path, text, film_rate)
+    except M2SError:
+        raise
+    except Exception as exc:  # an adapter raises whatever its parser meets, and JSON may hold anything
+        raise UsageError(f"{path}: cannot be read as {kind[1:].upper()}: {first_line(exc)}") from exc
+    for clip in listed[:1]:
+        check_rate(path, clip.rate, film_rate)
     # Timecode may start at an hour: the first shot then says where the film starts.
     zero = listed[0].start if listed and listed[0].start >= 600 * film_rate else 0
     return [clip.shot(f"{path}, shot {number}", zero) for number, clip in enumerate(listed, start=1)]
+
+
+def _edl_clips(path: Path, text: str, film_rate: Fraction) -> list[_ListedClip]:
+    otio = _opentimelineio()
+    drop_frame = re.search(r"^\s*FCM:\s*DROP FRAME", text, re.M | re.I) or re.search(r"\d\d:\d\d:\d\d;\d\d", text)
+    if drop_frame and film_rate.denominator != 1001:
+        raise UsageError(f"{path}: drop-frame timecodes, but the film has {float(film_rate):.3f} frames a second")
+    found = otio.adapters.read_from_string(text, "cmx_3600", rate=float(film_rate))
+    # From here on an EDL is what it would be as OTIO.
+    return _otio_clips(str(otio.adapters.write_to_string(found, "otio_json")))
+
+
+def _otio_clips(text: str) -> list[_ListedClip]:
+    """The clips of the first video track of an OTIO text; any exception where it is none."""
+    tracks = json.loads(text)["tracks"]["children"]
+    items: list[Any] = next((track["children"] for track in tracks if track["kind"] == "Video"), [])
+    pairs = pairwise([{"OTIO_SCHEMA": "none"}, *items])
+    return [_listed_clip(clip, before) for before, clip in pairs if clip["OTIO_SCHEMA"].startswith("Clip.")]
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class _ListedClip:
     that it begins with: its kind, ``lead`` frames before the clip and ``length`` frames long.
     """
 
+    rate: float
     start: int
     end: int
     transition: str
@@ -78,22 +92,37 @@ class _ListedClip:
         return ListedShot(where, listed_boundary(where, start, self.transition, extent), self.end - zero)
 
 
-def _listed_clip(clip: Any, before: Any, otio: Any) -> _ListedClip:
+def _listed_clip(clip: dict[str, Any], before: dict[str, Any]) -> _ListedClip:
     """A clip, and what it begins with: ``before``, where that is a transition, else what we wrote there."""
-    if clip.source_range is None:
+    span = clip["source_range"]
+    if span is None:
         raise ValueError("a clip without a source range")
-    span = clip.source_range
-    start, end = span.start_time.to_frames(), span.end_time_exclusive().to_frames()
-    if isinstance(before, otio.schema.Transition):
+    rate = _number(span["start_time"]["rate"])
+    first = _frames(span["start_time"], rate)
+    start, end = int(first), int(first + _frames(span["duration"], rate))
+    if before["OTIO_SCHEMA"].startswith("Transition."):
         # Wipes too: every gradual transition that is no fade counts as a dissolve.
-        lead, rest = (round(o.value_rescaled_to(span.start_time)) for o in (before.in_offset, before.out_offset))
-        return _ListedClip(start, end, "dissolve" if lead + rest else "cut", lead, lead + rest)
-    said = clip.metadata.get("m2s", {})
+        lead, rest = (round(_frames(before[side], rate)) for side in ("in_offset", "out_offset"))
+        return _ListedClip(rate, start, end, "dissolve" if lead + rest else "cut", lead, lead + rest)
+    metadata = clip.get("metadata") or {}
+    said = metadata.get("m2s", {})
     transition, length = str(said.get("transition", "cut")), int(said.get("transition_frames", 0))
-    for comment in clip.metadata.get("cmx_3600", {}).get("comments", []):
+    for comment in metadata.get("cmx_3600", {}).get("comments", []):
         if match := _COMMENT.fullmatch(comment):
             transition, length = match[1].lower(), int(match[2])
-    return _ListedClip(start, end, transition, length, length)
+    return _ListedClip(rate, start, end, transition, length, length)
+
+
+def _frames(time: dict[str, Any], rate: float) -> float:
+    """A time of OTIO in frames at ``rate``."""
+    value, own = _number(time["value"]), _number(time["rate"])
+    return value if own == rate else value * rate / own
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.40} is no number")
+    return float(value)
 
 
 def write_timeline(shots: Iterable[Shot], name: str, path: Path, info: VideoInfo, kind: str) -> str:
