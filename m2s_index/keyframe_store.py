@@ -136,7 +136,7 @@ class KeyFrameReader:
         path = keyframe_path(folder, name)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as exc:
+        except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as exc:
             raise KeyFrameError(f"the key frames in {path} cannot be read ({exc}); run 'm2s index repair'") from exc
         self._names = set(self._zip.namelist())
 
