@@ -20,7 +20,9 @@ MAX_CANDIDATES = 20_000
 """A compressed index is asked for no more than this, however many vectors look alike to it."""
 
 ROWS_AT_ONCE = 4096
-QUERIES_AT_ONCE = 1024
+QUERIES_COMPARED_AT_ONCE = 32
+QUERIES_AT_ONCE = 4096
+"""FAISS's matrix products take as many queries at a time; fewer make each one dearer."""
 
 Float64Array = NDArray[np.float64]
 Rows = Callable[[Int64Array], Float32Array]
@@ -71,8 +73,10 @@ def nearest_of_each(
     fetch = k + max(2 * MARGIN, k) if index.kind == "compressed" else k + max(MARGIN, k // 8)
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         part = queries[start : start + QUERIES_AT_ONCE]
-        for query, found, values in zip(part, *search.fetched(part, fetch), strict=True):
-            yield search.settled(query, k, fetch, found, values)
+        found, values = search.fetched(part, fetch)
+        for first in range(0, len(part), QUERIES_COMPARED_AT_ONCE):
+            some = slice(first, first + QUERIES_COMPARED_AT_ONCE)
+            yield from search.settled_together(part[some], k, fetch, found[some], values[some])
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,24 @@ class _Search:
         on_gpu = self.gpu is not None and self.selection is None and fetch <= MAX_GPU_NEIGHBOURS
         return (self.gpu if self.gpu is not None and on_gpu else self.index).search(queries, fetch, self.selection)
 
+    def settled_together(
+        self, queries: Float32Array, k: int, fetch: int, found: Int64Array, values: Float32Array
+    ) -> Iterator[Found]:
+        """``settled`` for each of a few queries. Most need no more than what was fetched: they are compared in
+        one go.
+        """
+        settled = np.zeros(len(queries), np.bool_)
+        if found.shape[1] == fetch and (found >= 0).all():
+            stored = self.rows(found.ravel()).reshape(*found.shape, -1)
+            exact = _squared_differences(stored, queries[:, None], self.index.metric)
+            approximate = _squared(values, self.index.metric)
+            settled = approximate[:, -1] > _reach(exact, approximate, k, self.index.metric)
+        for number, query in enumerate(queries):
+            if settled[number]:
+                yield found[number], exact[number]
+            else:
+                yield self.settled(query, k, fetch, found[number], values[number])
+
     def settled(self, query: Float32Array, k: int, fetch: int, found: Int64Array, values: Float32Array) -> Found:
         """The k nearest of a query for sure: from what was fetched, or from more."""
         index, metric = self.index, self.index.metric
@@ -97,7 +119,7 @@ class _Search:
             exact = squared_distances(self.rows, ids, query, metric)
             if len(ids) < fetch:
                 return ids, exact
-            reach = _reach(exact, approximate, k, metric)
+            reach = float(_reach(exact, approximate, k, metric))
             if not approximate[-1] <= reach:
                 return ids, exact
             if index.is_exact(self.selection):
@@ -115,23 +137,32 @@ def squared_distances(rows: Rows, ids: Int64Array, query: Float32Array, metric: 
     Equal rows give equal bits wherever they stand: every row is summed alone, in the same order. For
     cosine a row of zeros, which cannot be normalised, counts as orthogonal to everything: 2.
     """
-    wide = query.astype(np.float64)
     squared = np.empty(len(ids))
     for start in range(0, len(ids), ROWS_AT_ONCE):
         part = rows(ids[start : start + ROWS_AT_ONCE])
-        difference = part - wide
-        squared[start : start + ROWS_AT_ONCE] = np.square(difference, out=difference).sum(axis=1)
-        if metric == "cosine":
-            squared[start : start + ROWS_AT_ONCE][~part.any(axis=1)] = 2.0
+        squared[start : start + ROWS_AT_ONCE] = _squared_differences(part, query, metric)
     return squared
 
 
-def _reach(exact: Float64Array, approximate: Float64Array, k: int, metric: Metric) -> float:
-    """How far FAISS may have put one of the k nearest: the k-th distance and twice the largest error seen."""
-    kth = float(np.partition(exact, k - 1)[k - 1])
+def _squared_differences(rows: Float32Array, query: Float32Array, metric: Metric) -> Float64Array:
+    """Of float32 [..., D] and one that fits it: float64 [...]."""
+    difference = rows - query.astype(np.float64)
+    squared: Float64Array = np.square(difference, out=difference).sum(axis=-1)
+    if metric == "cosine":
+        squared[~rows.any(axis=-1)] = 2.0
+    return squared
+
+
+def _reach(exact: Float64Array, approximate: Float64Array, k: int, metric: Metric) -> Float64Array:
+    """How far FAISS may have put one of the k nearest: the k-th distance and twice the largest error seen.
+
+    float64 [...] for float64 [..., N].
+    """
+    kth = np.partition(exact, k - 1, axis=-1)[..., k - 1]
     errors = np.abs(exact - approximate)
-    seen = float(np.nanmax(errors)) if np.isfinite(errors).any() else 0.0
-    return kth + 2 * seen + 4e-6 * max(kth, 1.0 if metric == "cosine" else 0.0)
+    seen = np.max(errors, axis=-1, where=np.isfinite(errors), initial=0.0)
+    reach: Float64Array = kth + 2 * seen + 4e-6 * np.maximum(kth, 1.0 if metric == "cosine" else 0.0)
+    return reach
 
 
 def _squared(values: Float32Array, metric: Metric) -> Float64Array:

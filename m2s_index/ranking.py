@@ -21,12 +21,15 @@ from m2s_index.vectors import build_index
 DISTANCES_AT_ONCE = 1 << 22
 """Distances in memory at once: 32 MiB of them, and as much again for their order."""
 
-QUERIES_AT_ONCE = 256
+QUERIES_AT_ONCE = 4096
+"""FAISS's matrix products take as many queries at a time; fewer make each one dearer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """What some queries must not find: query ``queries[i]`` of them not gallery position ``positions[i]``."""
+    """What some queries must not find: query ``queries[i]`` of them not gallery position ``positions[i]``. In the
+    order of the queries.
+    """
 
     queries: Int64Array
     positions: Int64Array
@@ -114,8 +117,10 @@ class NearestRanking:
             away = np.bincount(hidden.queries, minlength=len(batch))
             found = nearest_of_each(self._index, batch, self._depth + int(away.max()), None, self._index.rows)
             order = np.full((len(batch), min(self._depth, len(self._index))), -1, np.int64)
+            ends = np.cumsum(away)
             for number, one in enumerate(found):
-                positions = _in_order(one, hidden.positions[hidden.queries == number])[: order.shape[1]]
+                own = hidden.positions[ends[number] - away[number] : ends[number]]
+                positions = _in_order(one, own)[: order.shape[1]]
                 order[number, : len(positions)] = positions
             yield RankedBatch(first, order, len(self._index) - away, hidden)
 
