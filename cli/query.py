@@ -13,9 +13,17 @@ from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_tabl
 if TYPE_CHECKING:
     from m2s_index.types import Scene, SearchHit
 
+HIT_COLUMNS = (
+    "rank", "scene_id", "movie", "movie_id", "title", "year", "index", "start_seconds", "end_seconds", "distance",
+    "score",
+)  # fmt: skip
+
 
 @click.command()
-@click.option("--scene", "scene_ref", required=True, metavar="REF", help="A scene: 12, MOVIE#7 or MOVIE@1:02:03.")
+@click.option("--scene", "scene_ref", metavar="REF", help="A scene: 12, MOVIE#7 or MOVIE@1:02:03.")
+@click.option(
+    "--batch", type=GivenPath(dir_okay=False, path_type=Path), help="Instead: a file of scenes, a REF a line."
+)
 @click.option("-k", "k", type=int, default=10, show_default=True, help="How many hits.")
 @catalog_option
 @click.option("--encoder", "encoder_name", help="Which embeddings to search.  [default: the catalogue's]")
@@ -32,7 +40,8 @@ if TYPE_CHECKING:
 @click.option("--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also write a contact sheet.")
 @format_options("table", "json", "csv")
 def query(
-    scene_ref: str,
+    scene_ref: str | None,
+    batch: Path | None,
     k: int,
     catalog_folder: Path,
     encoder_name: str | None,
@@ -40,16 +49,21 @@ def query(
     output_format: str,
     **filters: Any,
 ) -> None:
-    """Find the scenes most similar to REF.
+    """Find the scenes most similar to REF, or to each in a file.
 
     REF is a scene's id, MOVIE#7 (the scene whose index is 7; the first is #0) or MOVIE@1:02:03 (the scene
     playing then). MOVIE is a file name or the start of a title. The scene itself is never a hit.
     """
     hurry()
     from m2s_index.catalog import Catalog
+    from m2s_index.errors import UsageError
     from m2s_index.filters import SceneFilter, parse_label, parse_years
     from m2s_index.search import Searcher
 
+    if (scene_ref is None) == (batch is None):
+        raise UsageError("give either --scene REF or --batch FILE")
+    if batch and html:
+        raise UsageError("a contact sheet is of one query: --html goes with --scene")
     years, labels = filters.pop("year"), filters.pop("labels")
     wanted = SceneFilter(
         **filters,
@@ -57,13 +71,19 @@ def query(
         labels=tuple(parse_label(label) for label in labels),
     )
     with Catalog.open(catalog_folder) as catalog, Searcher(catalog, encoder_name) as searcher:
+        if batch:
+            from m2s_index.cli.query_batch import print_batch
+
+            print_batch(searcher, batch, k, wanted, output_format)
+            return
+        assert scene_ref is not None
         result = searcher.search_scene(scene_ref, k, wanted)
         for note in result.notes:
             say(note)
         if searcher.device_note:
             say(searcher.device_note)
         assert result.query is not None
-        _print(result.query, result.encoder, result.hits, output_format)
+        print_result(result.query, result.encoder, result.hits, output_format)
         if html:
             from m2s_index.cli.contact_sheet import write_sheet
 
@@ -71,25 +91,13 @@ def query(
             say(f"contact sheet: {html}")
 
 
-def _print(query: Scene, encoder: str, hits: tuple[SearchHit, ...], output_format: str) -> None:
+def print_result(query: Scene, encoder: str, hits: tuple[SearchHit, ...], output_format: str) -> None:
+    """One query and its hits."""
     if output_format == "json":
-        print_json({"query": _scene_json(query), "encoder": encoder, "hits": [_hit_json(hit) for hit in hits]})
+        print_json({"query": scene_json(query), "encoder": encoder, "hits": [hit_json(hit) for hit in hits]})
     elif output_format == "csv":
-        rows = [_hit_json(hit) for hit in hits]
-        header = [
-            "rank",
-            "scene_id",
-            "movie",
-            "movie_id",
-            "title",
-            "year",
-            "index",
-            "start_seconds",
-            "end_seconds",
-            "distance",
-            "score",
-        ]
-        print_csv(header, ([row[name] for name in header] for row in rows))
+        rows = [hit_json(hit) for hit in hits]
+        print_csv(HIT_COLUMNS, ([row[name] for name in HIT_COLUMNS] for row in rows))
     else:
         print_table(
             ("rank", "scene", "film", "from", "to", "score", "distance"),
@@ -103,7 +111,8 @@ def _print(query: Scene, encoder: str, hits: tuple[SearchHit, ...], output_forma
         )  # fmt: skip
 
 
-def _scene_json(scene: Scene) -> dict[str, Any]:
+def scene_json(scene: Scene) -> dict[str, Any]:
+    """A scene as JSON has it."""
     return {
         "scene_id": scene.scene_id,
         "movie": scene.movie,
@@ -114,10 +123,11 @@ def _scene_json(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _hit_json(hit: SearchHit) -> dict[str, Any]:
+def hit_json(hit: SearchHit) -> dict[str, Any]:
+    """A hit as JSON and CSV have it."""
     return {
         "rank": hit.rank,
-        **_scene_json(hit.scene),
+        **scene_json(hit.scene),
         "title": hit.title,
         "year": hit.year,
         "distance": hit.distance,

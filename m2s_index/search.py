@@ -6,6 +6,7 @@ distances, and ties break by scene id. What is searched follows the catalogue (`
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
 from m2s_index.filters import NO_FILTER, SceneFilter, resolve, same_for_any_query, without_movie
 from m2s_index.matrices import StoredEncoder, find_encoder, identity_key
-from m2s_index.nearest import Float64Array, nearest
+from m2s_index.nearest import Float64Array, Found, nearest_of_each
 from m2s_index.reading import Reader
 from m2s_index.refs import find_scene, scenes_by_id
 from m2s_index.scene_columns import NO_SCENES, SceneColumns
@@ -25,6 +26,10 @@ from m2s_index.selection import Selection
 from m2s_index.types import EncoderIdentity, Float32Array, Int64Array, Scene, SearchHit
 
 CACHED_FILTERS = 64
+QUERIES_AT_ONCE = 4096
+
+_Known = tuple[Scene, str | None, int | None]
+"""A scene, its movie's title and year."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Searcher:
             UsageError: the catalogue lacks the encoder, or has no embeddings at all.
             IndexFileError: the index file cannot be used, and memory is too small to do without it.
         """
-        # Connections of its own, that end with it: the caller may close the catalogue before.
+        # A connection of its own: a writable catalogue's would lock writers out, and the caller may have
+        # a transaction open on it.
         self._catalog = Catalog(catalog.folder, writable=False)
         self._use_gpu = use_gpu
         self._columns = SceneColumns(NO_SCENES)
@@ -97,17 +103,24 @@ class Searcher:
             UsageError: ``k`` is below 1, or the encoder was not run on the scene.
             UnknownReferenceError: the scene, or a movie of the filter, is unknown or ambiguous.
         """
+        (result,) = self.search_scenes([scene], k, wanted)
+        return result
+
+    def search_scenes(
+        self, scenes: Sequence[int | str], k: int, wanted: SceneFilter = NO_FILTER
+    ) -> Iterator[QueryResult]:
+        """``search_scene`` for each, many in one search and all in one state of the catalogue.
+
+        All scenes are looked up before the first search; results are made as they are asked for.
+        """
         _check_k(k)
         with self._catalog.reader() as reader:
             state = self._current(reader)
-            query = find_scene(reader, str(scene))
-            vector = state.vectors(reader, np.array([query.scene_id]))
-            if not len(vector):
-                raise UsageError(
-                    f"scene {query.scene_id} has no embedding by encoder '{self.encoder.name}'; "
-                    f"make it with 'm2s index build --encoder {self.encoder.name}'"
-                )
-            return self._search(reader, state, vector[0], k, wanted, query)
+            queries = [find_scene(reader, str(scene)) for scene in scenes]
+            for start in range(0, len(queries), QUERIES_AT_ONCE):
+                part = queries[start : start + QUERIES_AT_ONCE]
+                vectors = self._stored(reader, state, part)
+                yield from self._search(reader, state, vectors, k, wanted, part)
 
     def search_vector(
         self, vector: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
@@ -130,7 +143,7 @@ class Searcher:
         with self._catalog.reader() as reader:
             state = self._current(reader)
             scene = None if exclude_scene_id is None else find_scene(reader, str(exclude_scene_id))
-            return self._search(reader, state, query, k, wanted, scene)
+            return self._search(reader, state, query[None], k, wanted, [scene])[0]
 
     def search_vectors(
         self, vectors: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
@@ -138,10 +151,12 @@ class Searcher:
     ) -> list[QueryResult]:  # fmt: skip
         """``search_vector`` for each row of float32 [Q, D], all in one state of the catalogue."""
         _check_k(k)
-        queries = [self._checked(vector, encoder) for vector in vectors]
+        if not len(vectors):
+            return []
+        queries = np.stack([self._checked(vector, encoder) for vector in vectors])
         with self._catalog.reader() as reader:
             state = self._current(reader)
-            return [self._search(reader, state, query, k, wanted, None) for query in queries]
+            return self._search(reader, state, queries, k, wanted, [None] * len(queries))
 
     def _current(self, reader: Reader) -> SearchState:
         state = current_state(self._catalog, reader, self.encoder, self._state, use_gpu=self._use_gpu)
@@ -171,29 +186,45 @@ class Searcher:
         norm = float(np.linalg.norm(vector.astype(np.float64)))
         return (vector / norm).astype(np.float32) if own.metric == "cosine" and norm > 0 else vector
 
+    def _stored(self, reader: Reader, state: SearchState, scenes: Sequence[Scene]) -> Float32Array:
+        """The scenes' vectors: float32 [N, D]."""
+        vectors = state.vectors(reader, np.array([scene.scene_id for scene in scenes], np.int64))
+        if len(vectors) < len(scenes):
+            lacking = next(s for s in scenes if not len(state.vectors(reader, np.array([s.scene_id]))))
+            raise UsageError(
+                f"scene {lacking.scene_id} has no embedding by encoder '{self.encoder.name}'; "
+                f"make it with 'm2s index build --encoder {self.encoder.name}'"
+            )
+        return vectors
+
     def _search(
-        self, reader: Reader, state: SearchState, vector: Float32Array, k: int, wanted: SceneFilter,
-        query: Scene | None,
-    ) -> QueryResult:  # fmt: skip
-        selection = self._selection(reader, state, wanted, query)
-        excluded = -1 if query is None else query.scene_id
-        found = [
-            nearest(
-                part, vector, k + (excluded >= 0), selection, lambda ids: state.vectors(reader, ids),
+        self, reader: Reader, state: SearchState, vectors: Float32Array, k: int, wanted: SceneFilter,
+        queries: Sequence[Scene | None],
+    ) -> list[QueryResult]:  # fmt: skip
+        """One result for each of float32 [Q, D]; ``queries`` are the scenes that they are of, where they are."""
+        if wanted.other_movies and len(queries) > 1:
+            # What is left differs from query to query: each is a search of its own.
+            alone = (
+                self._search(reader, state, v[None], k, wanted, [q]) for v, q in zip(vectors, queries, strict=True)
+            )
+            return [result for results in alone for result in results]
+        selection = self._selection(reader, state, wanted, queries[0])
+        fetched = k + any(query is not None for query in queries)
+        parts = [
+            nearest_of_each(
+                part, vectors, fetched, selection, lambda ids: state.vectors(reader, ids),
                 state.gpu if state.opened and part is state.opened.index else None,
             )
             for part in state.parts
         ]  # fmt: skip
-        ids = np.concatenate([np.empty(0, np.int64), *(part_ids for part_ids, _ in found)])
-        distances = np.sqrt(np.concatenate([np.empty(0), *(squared for _, squared in found)]))
-        kept = (ids != excluded) & np.isfinite(distances)
-        ids, distances = ids[kept], distances[kept]
-        order = np.lexsort((ids, distances))[:k]
-        hits = self._hits(reader, ids[order], distances[order])
-        notes = state.notes
-        if not hits and wanted:
-            notes = (*notes, f"nothing left by {wanted.describe()}")
-        return QueryResult(query, self.encoder.name, hits, notes)
+        nearest = [_in_order(found, k, query) for query, *found in zip(queries, *parts, strict=True)]
+        known = scenes_by_id(reader, np.unique(np.concatenate([ids for ids, _ in nearest])).tolist())
+        results = []
+        for query, (ids, distances) in zip(queries, nearest, strict=True):
+            hits = self._hits(known, ids, distances)
+            left = () if hits or not wanted else (f"nothing left by {wanted.describe()}",)
+            results.append(QueryResult(query, self.encoder.name, hits, (*state.notes, *left)))
+        return results
 
     def _selection(
         self, reader: Reader, state: SearchState, wanted: SceneFilter, query: Scene | None
@@ -214,13 +245,22 @@ class Searcher:
             selection = state.kept if selection is None else selection.and_also(state.kept, limit)
         return selection
 
-    def _hits(self, reader: Reader, ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
-        known = scenes_by_id(reader, ids.tolist())
+    def _hits(self, known: dict[int, _Known], ids: Int64Array, distances: Float64Array) -> tuple[SearchHit, ...]:
         cosine = self.encoder.identity.metric == "cosine"
         return tuple(
             SearchHit(rank, *known[scene_id], distance, 1 - distance * distance / 2 if cosine else -distance)
             for rank, (scene_id, distance) in enumerate(zip(ids.tolist(), distances.tolist(), strict=True), 1)
         )
+
+
+def _in_order(found: Sequence[Found], k: int, query: Scene | None) -> tuple[Int64Array, Float64Array]:
+    """The k nearest of what several indexes found, the query itself left out: ids and distances."""
+    ids = np.concatenate([np.empty(0, np.int64), *(part_ids for part_ids, _ in found)])
+    distances = np.sqrt(np.concatenate([np.empty(0), *(squared for _, squared in found)]))
+    kept = (ids != (-1 if query is None else query.scene_id)) & np.isfinite(distances)
+    ids, distances = ids[kept], distances[kept]
+    order = np.lexsort((ids, distances))[:k]
+    return ids[order], distances[order]
 
 
 def _check_k(k: int) -> None:
