@@ -96,8 +96,10 @@ def retrieval(
     labelled films: these are named, and left out for all encoders.
     """
     from m2s_index.catalog import Catalog
+    from m2s_index.cli.eval_output import check_published
     from m2s_index.retrieval_report import EvaluationOptions
 
+    check_published(vocabularies, published=published)
     options = EvaluationOptions(query_split, gallery_split, exclude_same_movie, top_only, draws, seed)
     with Catalog.open(catalog_folder) as catalog:
         report = measure(catalog, vocabularies, encoder_names, options)
@@ -117,16 +119,15 @@ def measure(
 
 def show(
     ctx: click.Context, catalog: Catalog, report: RetrievalReport, output_format: str, *, published: bool,
-    html: Path | None, queries: tuple[str, ...],
+    html: Path | None, queries: tuple[str, ...], **facts: Any,
 ) -> None:  # fmt: skip
-    """Write the report, and to standard error what its reader should know.
+    """Write the report, ``facts`` in its JSON too, and to standard error what its reader should know.
 
     Raises:
         UsageError: what is asked for beside the table cannot be.
     """
-    from m2s_index.cli.eval_output import Origin, check_published, origin_lines, print_report
+    from m2s_index.cli.eval_output import Origin, origin_lines, print_report
 
-    check_published(report, published=published)
     origin = Origin.now(ctx.meta[TYPED], catalog.folder)
     for left_out in report.left_out:
         say(
@@ -142,7 +143,7 @@ def show(
         ids = _scene_ids(catalog, queries)
         write_report(html, catalog, report, origin_lines(report, origin), published=published, query_ids=ids)
         say(f"report: {html}")
-    print_report(report, origin, output_format, published=published)
+    print_report(report, origin, output_format, published=published, facts=facts)
 
 
 def _scene_ids(catalog: Catalog, references: tuple[str, ...]) -> list[int]:

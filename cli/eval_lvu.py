@@ -70,6 +70,7 @@ def lvu(
     Films that are there already are not read again. Exit status 1 if a clip could not be read.
     """
     from m2s_index.catalog import Catalog
+    from m2s_index.cli.eval_output import check_published
     from m2s_index.errors import UsageError
     from m2s_index.label_files import read_labels
     from m2s_index.labels import import_labels
@@ -77,9 +78,11 @@ def lvu(
     from m2s_index.retrieval_report import EvaluationOptions
 
     files = task_files(labels_folder or videos / "lvu_1.0", task)
+    check_published([TASKS[task]], published=published)
     labels = [label for split in (QUERY_SPLIT, GALLERY_SPLIT) for label in read_labels(files[split])]
     clips = find_clips(videos, {label.movie for label in labels})
-    _name_missing(list(dict.fromkeys(label.movie for label in labels if label.movie not in clips)), videos)
+    missing = list(dict.fromkeys(label.movie for label in labels if label.movie not in clips))
+    _name_missing(missing, videos)
     if not clips:
         raise UsageError(f"{videos}: none of the clips is there; a clip is a file called as its video id")
     encoders = _make_encoders(catalog_folder, encoder_names, weights, device)
@@ -90,7 +93,16 @@ def lvu(
         names = _stored_names(catalog, encoders)
         options = EvaluationOptions(QUERY_SPLIT, GALLERY_SPLIT, exclude_same_movie, top_only, draws, seed)
         report = measure(catalog, (TASKS[task],), names, options)
-        show(ctx, catalog, report, output_format, published=published, html=html, queries=queries)
+        show(
+            ctx,
+            catalog,
+            report,
+            output_format,
+            published=published,
+            html=html,
+            queries=queries,
+            missing_clips=missing,
+        )
     ctx.exit(1 if failed or report.left_out else 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,10 +36,12 @@ class Origin:
         return cls(f"m2s {__version__}", time, printable(shown(command)), shown(str(folder.resolve())))
 
 
-def print_report(report: RetrievalReport, origin: Origin, output_format: str, *, published: bool) -> None:
-    """Write it to standard output."""
+def print_report(
+    report: RetrievalReport, origin: Origin, output_format: str, *, published: bool, facts: dict[str, Any]
+) -> None:
+    """Write it to standard output; ``facts`` are further fields of the JSON."""
     if output_format == "json":
-        print_json(report_json(report, origin, published=published))
+        print_json({**report_json(report, origin, published=published), **facts})
         return
     if output_format == "csv":
         _print_csv(report, origin)
@@ -49,7 +51,7 @@ def print_report(report: RetrievalReport, origin: Origin, output_format: str, *,
     click.echo(render(tables, origin_lines(report, origin)))
 
 
-def check_published(report: RetrievalReport, *, published: bool) -> None:
+def check_published(vocabularies: Sequence[str], *, published: bool) -> None:
     """The paper's figures are of place.
 
     Raises:
@@ -58,7 +60,7 @@ def check_published(report: RetrievalReport, *, published: bool) -> None:
     from m2s_index.errors import UsageError
     from m2s_index.published import PAPER_VOCABULARY
 
-    if published and PAPER_VOCABULARY not in [result.vocabulary for result in report.vocabularies]:
+    if published and PAPER_VOCABULARY not in vocabularies:
         raise UsageError(f"--published: the paper's table is of '{PAPER_VOCABULARY}'; add '--label place'")
 
 

@@ -58,8 +58,7 @@ class Searcher:
             UsageError: the catalogue lacks the encoder, or has no embeddings at all.
             IndexFileError: the index file cannot be used, and memory is too small to do without it.
         """
-        # A connection of its own: a writable catalogue's would lock writers out, and the caller may have
-        # a transaction open on it.
+        # Connections of its own, that end with it: the caller may close the catalogue before.
         self._catalog = Catalog(catalog.folder, writable=False)
         self._use_gpu = use_gpu
         self._columns = SceneColumns(NO_SCENES)

@@ -58,6 +58,9 @@ def test_lvu_from_clips_to_table(measured, clips):
     assert ran.json()["gallery"] == {"place": 12}
     assert "659 clips are not in" in ran.stderr
     assert "and 639 more" in ran.stderr
+    missing = ran.json()["missing_clips"]
+    assert len(missing) == 659
+    assert not {path.stem for path in clips.glob("*.mp4")} & set(missing)
     names = {row[0] for row in sql(catalog, "SELECT name FROM movies")}
     assert names == {path.stem for path in clips.glob("*.mp4")} - {"not_of_lvu"}
     assert sql(catalog, "SELECT count(*) FROM scenes") == [(18,)]
@@ -104,6 +107,7 @@ def test_clips_that_cannot_be_read(clips, tmp_path, m2s):
     ("arguments", "words"),
     [
         (("--task", "view_count"), "regression"),
+        (("--task", "genre", "--published"), "add '--label place'"),
         (("--task", "mood"), "choose one of scene, relationship"),
         (("--weights", "clip=x"), "with an encoder that --encoder names"),
         (("--encoder", "nothing"), "unknown encoder 'nothing'"),

@@ -12,7 +12,7 @@ from catalog_factory import add, make_encoder, unit_rows
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UnknownReferenceError, UsageError
 from m2s_index.filters import SceneFilter
-from m2s_index.index_file import write_index
+from m2s_index.index_writer import write_index
 from m2s_index.matrices import find_encoder
 from m2s_index.search import Searcher
 
@@ -94,8 +94,8 @@ def tied(tmp_path):
         for number in range(20):
             add(catalog, f"/films/{number}.mp4", pool[random.integers(0, 12, 15)], encoder=encoder)
             if number == 10:
-                with catalog.read() as session:
-                    stored = find_encoder(session, None)
+                with catalog.reader() as reader:
+                    stored = find_encoder(reader, None)
                 write_index(catalog, stored, kind="exact")
         yield catalog
 
