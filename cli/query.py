@@ -56,14 +56,13 @@ def query(
     """
     hurry()
     from m2s_index.catalog import Catalog
-    from m2s_index.errors import UsageError
     from m2s_index.filters import SceneFilter, parse_label, parse_years
     from m2s_index.search import Searcher
 
     if (scene_ref is None) == (batch is None):
-        raise UsageError("give either --scene REF or --batch FILE")
+        raise click.UsageError("give either --scene REF or --batch FILE")
     if batch and html:
-        raise UsageError("a contact sheet is of one query: --html goes with --scene")
+        raise click.UsageError("a contact sheet is of one query: --html goes with --scene")
     years, labels = filters.pop("year"), filters.pop("labels")
     wanted = SceneFilter(
         **filters,

@@ -115,7 +115,7 @@ class Searcher:
         _check_k(k)
         with self._catalog.reader() as reader:
             state = self._current(reader)
-            queries = [find_scene(reader, str(scene)) for scene in scenes]
+            queries = _query_scenes(reader, scenes)
             for start in range(0, len(queries), QUERIES_AT_ONCE):
                 part = queries[start : start + QUERIES_AT_ONCE]
                 vectors = self._stored(reader, state, part)
@@ -250,6 +250,16 @@ class Searcher:
             SearchHit(rank, *known[scene_id], distance, 1 - distance * distance / 2 if cosine else -distance)
             for rank, (scene_id, distance) in enumerate(zip(ids.tolist(), distances.tolist(), strict=True), 1)
         )
+
+
+def _query_scenes(reader: Reader, scenes: Sequence[int | str]) -> list[Scene]:
+    """Scenes by id, all in one go, or by reference."""
+    ids = {scene for scene in scenes if isinstance(scene, int) and 0 < scene < 2**63}
+    known = scenes_by_id(reader, sorted(ids))
+    return [
+        known[scene][0] if isinstance(scene, int) and scene in known else find_scene(reader, str(scene))
+        for scene in scenes
+    ]
 
 
 def _in_order(found: Sequence[Found], k: int, query: Scene | None) -> tuple[Int64Array, Float64Array]:
