@@ -62,11 +62,9 @@ def status(catalog_folder: Path, output_format: str) -> None:
 @format_options("table", "json")
 def verify(catalog_folder: Path, output_format: str) -> None:
     """Check that the catalogue is sound: database, matrices, key frames, index files, sources."""
-    from m2s_index.catalog import Catalog
-    from m2s_index.verify import verify_catalog
+    from m2s_index.verify import verify_folder
 
-    with Catalog.open(catalog_folder) as catalog:
-        found = verify_catalog(catalog)
+    found = verify_folder(catalog_folder)
     if output_format == "json":
         print_json({"ok": found.ok, "problems": [vars(p) for p in found.problems], "notes": list(found.notes)})
     else:

@@ -17,7 +17,7 @@ from m2s_index.errors import CatalogDamagedError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import forget_failure
 from m2s_index.files import identify
-from m2s_index.keyframe_store import KeyFrameWriter, delete_keyframes
+from m2s_index.keyframe_store import KeyFrameWriter, StoredKeyFrames, delete_keyframes
 from m2s_index.lost_labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import identity_key
 from m2s_index.matrix_writer import add_vectors
@@ -64,12 +64,12 @@ class FilmAssembly:
         """The film is whole: store it, in place of what an earlier version of its file gave."""
         self.ended = True
         try:
-            size = self._writer.commit()
+            stored = self._writer.commit()
         except BaseException:
             self._writer.discard()
             raise
         try:
-            film = self._film(read, size)
+            film = self._film(read, stored)
             vectors = self._vectors(film)
             with self._catalog.write() as session:
                 old = self._planned.replaces
@@ -106,7 +106,7 @@ class FilmAssembly:
                 features[number] = shot_features
         return film_vectors(encoder, features, film.scenes, self._options.scene_shots)
 
-    def _film(self, read: FilmRead, keyframes_bytes: int) -> Film:
+    def _film(self, read: FilmRead, stored: StoredKeyFrames) -> Film:
         options = self._options
         title, year = guess_title(display_name(self._planned.file.path))
         return Film(
@@ -125,7 +125,8 @@ class FilmAssembly:
             keyframe_pts=tuple(found.keyframe_pts for found in self._found),
             scenes=tuple(film_scenes(len(self._found), options)),
             keyframes_file=self._writer.path.name,
-            keyframes_bytes=keyframes_bytes,
+            keyframes_bytes=stored.size_bytes,
+            keyframes_sha256=stored.sha256,
         )
 
 

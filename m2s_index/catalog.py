@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 DATABASE_NAME = CATALOG_DATABASE
+OWN_TABLES = frozenset(("movies", "shots", "scenes", "embeddings"))
 
 
 class Catalog:
@@ -161,7 +162,8 @@ class Catalog:
             reason = getattr(exc, "orig", exc)  # SQLAlchemy's errors carry SQLite's own
             if not isinstance(reason, sqlite3.Error):
                 raise
-            if isinstance(reason, sqlite3.OperationalError) or "malformed" not in str(reason):
+            malformed = not isinstance(reason, sqlite3.OperationalError) and "malformed" in str(reason)
+            if not malformed and not _is_of_statement(reason):
                 raise CatalogError(f"catalogue {self.folder}: {why_not(reason)}") from exc
             raise CatalogDamagedError(
                 f"catalogue {self.folder} is damaged ({reason}): run 'm2s index verify', or restore a backup"
@@ -172,6 +174,8 @@ class Catalog:
         if revision == SCHEMA_REVISION and "movies" in tables:
             return
         empty = revision is None and not tables - {"alembic_version"}
+        if revision is None and tables >= OWN_TABLES:
+            raise self._unlike_its_schema("its revision is lost")
         if not empty and (revision is None or "movies" not in tables):
             raise CatalogDamagedError(
                 f"{self.folder / DATABASE_NAME} is a database, but not an m2s catalogue: choose another folder"
@@ -219,6 +223,8 @@ class Catalog:
             with engine.begin() as connection:
                 upgrade(connection)
         except OperationalError as exc:
+            if _is_of_statement(exc.orig):
+                raise self._unlike_its_schema(str(exc.orig)) from exc
             raise CatalogError(
                 f"cannot bring the catalogue in {self.folder} to schema {SCHEMA_REVISION}: {why_not(exc.orig)}"
             ) from exc
@@ -229,3 +235,14 @@ class Catalog:
             ) from exc
         finally:
             engine.dispose()
+
+    def _unlike_its_schema(self, reason: str) -> CatalogDamagedError:
+        return CatalogDamagedError(
+            f"the tables of the catalogue in {self.folder} are not those of its schema ({reason}): restore a "
+            "backup, or move it away and build again"
+        )
+
+
+def _is_of_statement(error: BaseException | None) -> bool:
+    """Whether SQLite found a statement wrong, and not disk, memory or lock: a table or column is missing, say."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

@@ -8,11 +8,13 @@ again without the film.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import re
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +30,14 @@ LARGEST_PICTURE_PX = 1 << 26
 """A stored picture that claims more pixels is refused before it is decoded."""
 LARGEST_PICTURE_BYTES = 1 << 26
 _FILE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*\.zip", re.ASCII)
+
+
+@dataclass(frozen=True)
+class StoredKeyFrames:
+    """What tells a film's key-frame file from any other."""
+
+    size_bytes: int
+    sha256: str
 
 
 def encode_jpeg(picture: Image) -> bytes:
@@ -75,6 +85,16 @@ def keyframe_path(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def stored_keyframes(path: Path) -> StoredKeyFrames:
+    """What a key-frame file is at present.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return StoredKeyFrames(os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
 def delete_keyframes(folder: Path, name: str) -> None:
     """Delete a film's key-frame file, if there is one; a name that leads elsewhere is left alone."""
     with contextlib.suppress(KeyFrameError):
@@ -102,15 +122,16 @@ class KeyFrameWriter:
         except OSError as exc:
             raise self._cannot_write(exc) from exc
 
-    def commit(self) -> int:
-        """Sync the file, give it its name; returns its size in bytes."""
+    def commit(self) -> StoredKeyFrames:
+        """Sync the file, give it its name; returns what it is to be known by."""
         try:
             self._zip.close()
             with self._temporary.open("rb") as file:
                 os.fsync(file.fileno())
+            stored = stored_keyframes(self._temporary)
             self._temporary.rename(self.path)
             sync_folder(self.path.parent)
-            return self.path.stat().st_size
+            return stored
         except OSError as exc:
             raise self._cannot_write(exc) from exc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,13 +25,17 @@ class BuildLock:
         """Take the lock.
 
         Raises:
-            CatalogError: another process holds it (which, on which host, since when), or the folder cannot
-                be written.
+            CatalogError: another process holds it (which, on which host, since when), the folder cannot be
+                written, or something else has the lock's name.
         """
         self._folder = folder
         try:
-            self._handle = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # It is emptied when it is taken: a link in someone else's catalogue must not lead to another file.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._handle = os.open(folder / LOCK_NAME, flags, 0o644)
         except OSError as exc:
+            if exc.errno in (errno.EISDIR, errno.ELOOP):
+                raise CatalogError(f"{folder / LOCK_NAME} is not the lock's file: delete it") from exc
             raise CatalogError(f"cannot write to the catalogue in {folder}: {exc.strerror}") from exc
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

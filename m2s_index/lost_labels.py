@@ -15,7 +15,7 @@ from m2s_index.schema import LabelRow
 LABEL_SLACK_SECONDS = 1.0
 _TIMED = (
     "SELECT movie_id, labels.id, name, vocabulary, value, start_seconds, end_seconds FROM labels "
-    "JOIN movies ON movies.id = movie_id WHERE end_seconds IS NOT NULL "
+    "JOIN movies ON movies.id = movie_id WHERE coalesce(start_seconds, end_seconds) IS NOT NULL "
     "AND movie_id IN (SELECT value FROM json_each(?)) ORDER BY labels.id"
 )
 
@@ -42,9 +42,9 @@ def lost_labels(reader: Reader, seconds: Mapping[int, float]) -> list[LostLabel]
     One that goes on for no more than ``LABEL_SLACK_SECONDS`` after the film's end fits: times are rounded.
     """
     return [
-        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end)
+        LostLabel(label_id, movie, vocabulary, value, start or 0.0, end or 0.0)
         for movie_id, label_id, movie, vocabulary, value, start, end in reader.rows(_TIMED, (json_list(seconds),))
-        if not 0 <= (start or 0.0) < end <= seconds[movie_id] + LABEL_SLACK_SECONDS
+        if not 0 <= (start or 0.0) < (end or 0.0) <= seconds[movie_id] + LABEL_SLACK_SECONDS
     ]
 
 

@@ -58,17 +58,21 @@ def find_encoder(reader: Reader, name: str | None) -> StoredEncoder:
 
     Raises:
         UsageError: the catalogue lacks it; the message names those it has.
+        CatalogDamagedError: it has encoders, and a default that is none of them.
     """
-    if name is None:
-        found = default_encoder(reader)
-        if found is None:
-            raise UsageError("the catalogue has no embeddings yet: run 'm2s index build PATH' first")
-        return found
+    if name is None and (default := default_encoder(reader)):
+        return default
     known = list_encoders(reader)
+    names = ", ".join(encoder.name for encoder in known) or "none"
+    if name is None:
+        if known:
+            raise CatalogDamagedError(
+                f"the catalogue's default encoder is not there (it has: {names}): run 'm2s index repair'"
+            )
+        raise UsageError("the catalogue has no embeddings yet: run 'm2s index build PATH' first")
     for encoder in known:
         if encoder.name == name:
             return encoder
-    names = ", ".join(encoder.name for encoder in known) or "none"
     raise UsageError(
         f"the catalogue has no embeddings by encoder '{name}' (it has: {names}); 'm2s encoders list' names "
         f"those there are, 'm2s index build --encoder NAME' makes them"

@@ -17,6 +17,9 @@ from m2s_index.settings import options_text, read_options
 from m2s_index.titles import guess_title
 from m2s_index.types import BuildOptions, Crop, Film, FilmVectors, Movie, Scene, Shot, Transition, VideoInfo
 
+ROWS_AT_ONCE = 500
+"""Rows that are inserted together: a long film's shots are not all held a second time."""
+
 
 def add_film(session: Session, film: Film, vectors: FilmVectors | None, *, replaces: int | None = None) -> int:
     """Store a film with its shots, scenes and matrices; returns its movie id.
@@ -36,8 +39,9 @@ def add_film(session: Session, film: Film, vectors: FilmVectors | None, *, repla
     session.flush()
     if film.genres:
         session.execute(insert(GenreRow), [{"movie_id": movie.id, "genre": g} for g in film.genres])
-    if film.shots:
-        session.execute(insert(ShotRow), [_shot_values(movie.id, film, shot) for shot in film.shots])
+    for start in range(0, len(film.shots), ROWS_AT_ONCE):
+        part = film.shots[start : start + ROWS_AT_ONCE]
+        session.execute(insert(ShotRow), [_shot_values(movie.id, film, shot) for shot in part])
     scene_ids = list(
         session.scalars(
             insert(SceneRow).returning(SceneRow.id, sort_by_parameter_order=True),
@@ -165,6 +169,7 @@ def _movie_row(film: Film) -> MovieRow:
         options=options_text(film.options),
         keyframes_file=film.keyframes_file,
         keyframes_bytes=film.keyframes_bytes,
+        keyframes_sha256=film.keyframes_sha256,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
 
-from m2s_index.catalog import Catalog
+from m2s_index.catalog import DATABASE_NAME, Catalog
 from m2s_index.errors import CatalogDamagedError
 from m2s_index.film_checks import MARKED, film_faults
 from m2s_index.index_writer import stray_files, write_index
@@ -17,7 +17,14 @@ from m2s_index.schema import Base, EmbeddingRow, EncoderRow, FeatureRow, Setting
 from m2s_index.sessions import reader_of
 from m2s_index.stored_values import mend_value, wrong_values
 from m2s_index.vector_checks import Matrix, bad_matrices, encoders_by_state, index_faults
-from m2s_index.verify import bad_settings, integrity, misplaced_labels, orphans, unreadable_films
+from m2s_index.verify import (
+    RESTORE,
+    bad_settings,
+    integrity,
+    misplaced_labels,
+    orphans,
+    unreadable_films,
+)
 
 
 def repair_catalog(catalog: Catalog) -> Iterator[str]:
@@ -30,7 +37,7 @@ def repair_catalog(catalog: Catalog) -> Iterator[str]:
     with catalog.reader() as reader:
         if broken := integrity(reader):
             raise CatalogDamagedError(
-                f"the database is damaged: {broken[0]}; restore a backup, or move it away and build again"
+                f"the database {catalog.folder / DATABASE_NAME} is damaged ({broken[0]}): {RESTORE}"
             )
     with catalog.write() as session:
         yield from [mend_value(session, wrong) for wrong in list(wrong_values(reader_of(session)))]

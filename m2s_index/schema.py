@@ -106,6 +106,7 @@ class MovieRow(Base):
     options: Mapped[str] = mapped_column(Text)
     keyframes_file: Mapped[str] = mapped_column(Text)
     keyframes_bytes: Mapped[int] = mapped_column(BigInteger)
+    keyframes_sha256: Mapped[str | None] = mapped_column(String(64))
     indexed_at: Mapped[str] = mapped_column(String(32), default=now_text)
 
 

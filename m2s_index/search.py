@@ -101,6 +101,7 @@ class Searcher:
         Raises:
             UsageError: ``k`` is below 1, or the encoder was not run on the scene.
             UnknownReferenceError: the scene, or a movie of the filter, is unknown or ambiguous.
+            CatalogDamagedError: embeddings and scenes do not belong together.
         """
         (result,) = self.search_scenes([scene], k, wanted)
         return result
@@ -187,13 +188,15 @@ class Searcher:
 
     def _stored(self, reader: Reader, state: SearchState, scenes: Sequence[Scene]) -> Float32Array:
         """The scenes' vectors: float32 [N, D]."""
-        vectors = state.vectors(reader, np.array([scene.scene_id for scene in scenes], np.int64))
+        ids = np.array([scene.scene_id for scene in scenes], np.int64)
+        vectors = state.vectors(reader, ids)
         if len(vectors) < len(scenes):
             lacking = next(s for s in scenes if not len(state.vectors(reader, np.array([s.scene_id]))))
             raise UsageError(
                 f"scene {lacking.scene_id} has no embedding by encoder '{self.encoder.name}'; "
                 f"make it with 'm2s index build --encoder {self.encoder.name}'"
             )
+        state.check_movies(ids, [scene.movie_id for scene in scenes])
         return vectors
 
     def _search(
@@ -217,7 +220,9 @@ class Searcher:
             for part in state.parts
         ]  # fmt: skip
         nearest = [_in_order(found, k, query) for query, *found in zip(queries, *parts, strict=True)]
-        known = scenes_by_id(reader, np.unique(np.concatenate([ids for ids, _ in nearest])).tolist())
+        ids = np.unique(np.concatenate([ids for ids, _ in nearest]))
+        known = scenes_by_id(reader, ids.tolist())
+        state.check_movies(ids, [known[i][0].movie_id if i in known else None for i in ids.tolist()])
         results = []
         for query, (ids, distances) in zip(queries, nearest, strict=True):
             hits = self._hits(known, ids, distances)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from m2s_index.index_kinds import available_memory_bytes, index_bytes
 from m2s_index.matrices import DTYPES, StoredEncoder
 from m2s_index.reading import Reader
 from m2s_index.scene_columns import SceneRanges
-from m2s_index.selection import Selection, of_ranges
+from m2s_index.selection import BoolArray, Selection, of_ranges
 from m2s_index.types import Float32Array, Int64Array
 from m2s_index.vectors import VectorIndex, build_index
 
@@ -60,11 +61,8 @@ class SearchState:
     def vectors(self, reader: Reader, ids: Int64Array) -> Float32Array:
         """Stored vectors of scenes (int64 [N], any order): float32 [M, D]; those without one are left out."""
         entries, columns = self.embeddings, self.encoder.identity.dimension
-        at = np.searchsorted(entries.first_scene_ids, ids, side="right") - 1
-        rows = ids - entries.first_scene_ids[at] if len(entries) else at
-        kept = (at >= 0) & (rows < entries.rows[at]) if len(entries) else np.zeros(len(ids), np.bool_)
-        ids = ids[kept]
-        found = np.empty((len(ids), columns), np.float32)
+        at, rows, kept = self._places(ids)
+        found = np.empty((np.count_nonzero(kept), columns), np.float32)
         wanted = zip(entries.embedding_ids[at[kept]].tolist(), at[kept].tolist(), rows[kept].tolist(), strict=True)
         for i, (embedding_id, entry, row) in enumerate(wanted):
             # Incremental reading: SQL's substr() would copy the whole film's matrix for each vector.
@@ -78,6 +76,32 @@ class SearchState:
                 data.seek(row * columns * itemsize)
                 found[i] = np.frombuffer(data.read(columns * itemsize), f"<f{itemsize}")
         return found
+
+    def check_movies(self, ids: Int64Array, movie_ids: Sequence[int | None]) -> None:
+        """Scenes (int64 [N], any order) are of the movies whose embeddings they were found by.
+
+        Args:
+            ids: the scenes.
+            movie_ids: the movie that each belongs to by its own row; None for a scene that has none.
+
+        Raises:
+            CatalogDamagedError: one is not.
+        """
+        at, _, kept = self._places(ids)
+        if not kept.all() or self.embeddings.movie_ids[at].tolist() != list(movie_ids):
+            raise CatalogDamagedError(
+                f"the catalogue's embeddings by '{self.encoder.name}' are not those of its scenes: "
+                "run 'm2s index repair', then 'm2s index build'"
+            )
+
+    def _places(self, ids: Int64Array) -> tuple[Int64Array, Int64Array, BoolArray]:
+        """For each scene (int64 [N], any order) the matrix and the row of its vector, and whether it has one."""
+        entries = self.embeddings
+        if not len(entries):
+            return ids, ids, np.zeros(len(ids), np.bool_)
+        at = np.searchsorted(entries.first_scene_ids, ids, side="right") - 1
+        rows = ids - entries.first_scene_ids[at]
+        return at, rows, (at >= 0) & (rows < entries.rows[at])
 
 
 def current_state(

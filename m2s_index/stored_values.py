@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeDecorator
 from m2s_index.film_checks import MARKED
 from m2s_index.reading import Reader
 from m2s_index.schema import Base, ExactFraction
+from m2s_index.titles import guess_title
 
 KINDS = {Integer: "integer", Float: "real", String: "text", LargeBinary: "blob"}
 """What SQLite calls the values of a column."""
@@ -36,7 +37,18 @@ class WrongValue:
     column: str
 
     def __str__(self) -> str:
-        return f"table {self.table}, row {self.row}, {self.column}"
+        return f"table {self.table}, row {self.row}, column {self.column}"
+
+
+def missing_columns(reader: Reader) -> Iterator[str]:
+    """Tables and columns of the schema that the database lacks."""
+    for table in Base.metadata.sorted_tables:
+        there = reader.texts("SELECT name FROM pragma_table_info(?)", (table.name,))
+        if not there:
+            yield f"there is no table {table.name}"
+            continue
+        missing = [column.name for column in table.columns if column.name not in there]
+        yield from (f"there is no column {name} in table {table.name}" for name in missing)
 
 
 def wrong_values(reader: Reader) -> Iterator[WrongValue]:
@@ -48,11 +60,12 @@ def wrong_values(reader: Reader) -> Iterator[WrongValue]:
             query = f'SELECT rowid FROM "{table.name}" WHERE typeof("{column.name}") NOT IN ({marks})'  # noqa: S608
             rows = [row for (row,) in reader.rows(query, allowed)]
             if _kind(column) == "text":
-                query = f'SELECT rowid, CAST("{column.name}" AS BLOB) FROM "{table.name}"'  # noqa: S608
                 rational = isinstance(column.type, ExactFraction)
-                rows += [
-                    row for row, value in reader.rows(query) if value is not None and _is_wrong(value, rational)
-                ]
+                # Plain text needs no look at each value here: there are millions.
+                odd = f'"{column.name}" GLOB \'*[^ -~]*\' OR instr("{column.name}", char(0))'
+                query = f'SELECT rowid, CAST("{column.name}" AS BLOB) FROM "{table.name}"'  # noqa: S608
+                texts = reader.rows(query if rational else f"{query} WHERE {odd}")
+                rows += [row for row, value in texts if value is not None and _is_wrong(value, rational)]
             yield from (WrongValue(table.name, row, column.name) for row in sorted(set(rows)))
 
 
@@ -66,13 +79,19 @@ def mend_value(session: Session, wrong: WrongValue) -> str:
     here = text("rowid = :row")
     if wrong.table not in OF_FILMS or wrong.column in KEYS:
         session.execute(delete(table).where(here), {"row": wrong.row})
-        return f"{wrong}: of the wrong kind, the row is deleted"
+        return f"{wrong}: deleted"
+    if wrong.table == "movies" and wrong.column in ("title", "year"):
+        # A build keeps what is known of a film: a title that is none would stay.
+        name = session.execute(text("SELECT name FROM movies WHERE rowid = :row"), {"row": wrong.row}).scalar_one()
+        title, year = guess_title(str(name))
+        session.execute(update(table).where(here).values(title=title, year=year), {"row": wrong.row})
+        return f"{wrong}: title and year guessed from the name"
     column = table.columns[wrong.column]
     values: dict[str, object] = {wrong.column: None if column.nullable else _neutral(column)}
     if wrong.table == "movies" and not column.nullable:
         values |= {"fingerprint": MARKED, "options": "{}"}
     session.execute(update(table).where(here).values(values), {"row": wrong.row})
-    return f"{wrong}: of the wrong kind, emptied"
+    return f"{wrong}: emptied"
 
 
 def _kind(column: Column[object]) -> str:

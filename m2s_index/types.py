@@ -229,6 +229,7 @@ class Film:
     scenes: tuple[tuple[int, int], ...]
     keyframes_file: str
     keyframes_bytes: int
+    keyframes_sha256: str
 
     @property
     def duration_seconds(self) -> float:

@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2s_index.catalog import Catalog
-from m2s_index.errors import KeyFrameError
+from m2s_index.catalog import DATABASE_NAME, Catalog
+from m2s_index.errors import CatalogDamagedError, KeyFrameError
 from m2s_index.film_checks import film_faults, marked_films
 from m2s_index.index_file import REMEDY
 from m2s_index.index_writer import stray_files
-from m2s_index.keyframe_store import KeyFrameReader, keyframe_path
+from m2s_index.keyframe_store import KeyFrameReader, StoredKeyFrames, keyframe_path, stored_keyframes
+from m2s_index.lock import LOCK_NAME
 from m2s_index.lost_labels import LostLabel, lost_labels
 from m2s_index.matrices import StoredEncoder
 from m2s_index.names import display_path
 from m2s_index.reading import Reader
-from m2s_index.stored_values import wrong_values
+from m2s_index.stored_values import missing_columns, wrong_values
 from m2s_index.types import BuildOptions
 from m2s_index.vector_checks import bad_matrices, encoders_by_state, index_faults
 
+RESTORE = "restore a backup, or move it away and build again"
 REBUILD = "run 'm2s index repair'"
 REINDEX = "run 'm2s index repair', then 'm2s index build' on the film"
 MOST_DAMAGE = 20
@@ -52,14 +54,27 @@ class Verification:
         return not self.problems
 
 
+def verify_folder(folder: Path) -> Verification:
+    """``verify_catalog`` of a folder's catalogue; damage that keeps it from being read is a problem too.
+
+    Raises:
+        CatalogError: there is none, or it cannot be opened for a reason other than damage.
+    """
+    try:
+        with Catalog.open(folder) as catalog:
+            return verify_catalog(catalog)
+    except CatalogDamagedError as exc:
+        where, _, remedy = str(exc).rpartition(": ")
+        return Verification((Problem("the catalogue cannot be read", where, remedy),), ())
+
+
 def verify_catalog(catalog: Catalog) -> Verification:
     """Check the database's own integrity, what it says of films, encoders and labels, every matrix, key frames,
     index files and source files.
     """
     with catalog.reader() as reader:
         problems = [
-            Problem("the database is damaged", line, "restore a backup, or move it away and build again")
-            for line in integrity(reader)
+            Problem("the database is damaged", f"{DATABASE_NAME}: {line}", RESTORE) for line in integrity(reader)
         ]
         problems = problems or [
             Problem("a value of the wrong kind", str(wrong), REBUILD) for wrong in wrong_values(reader)
@@ -87,13 +102,17 @@ def verify_catalog(catalog: Catalog) -> Verification:
             problems += [Problem("vectors that are not those of the index file", n, EMBED) for n in others.values()]
             notes += told
         notes += [f"a stray file: {path}" for path in stray_files(catalog)]
+    lock = catalog.folder / LOCK_NAME
+    if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+        problems.append(Problem("something else where the lock belongs", str(lock), "delete it"))
     return Verification(tuple(problems), tuple(notes))
 
 
 def integrity(reader: Reader) -> list[str]:
-    """What SQLite itself finds wrong with its file."""
+    """What SQLite itself finds wrong with its file, and what it lacks of the schema."""
     try:
-        return [line for line in reader.texts(f"PRAGMA integrity_check({MOST_DAMAGE})") if line != "ok"]
+        broken = [line for line in reader.texts(f"PRAGMA integrity_check({MOST_DAMAGE})") if line != "ok"]
+        return broken or list(missing_columns(reader))
     except sqlite3.DatabaseError as exc:
         return [str(exc)]
 
@@ -139,19 +158,30 @@ def misplaced_labels(reader: Reader) -> list[LostLabel]:
 
 
 def unreadable_films(catalog: Catalog, reader: Reader) -> dict[int, str]:
-    """Movies whose key-frame file is missing, of another size or incomplete: by id, with their names."""
+    """Movies whose key-frame file is missing or not the one that was written: by id, with their names."""
     shots = dict(reader.rows("SELECT movie_id, count(*) FROM shots GROUP BY movie_id"))
     unreadable = {}
-    for movie_id, name, file, size in reader.rows("SELECT id, name, keyframes_file, keyframes_bytes FROM movies"):
+    for movie_id, name, fingerprint, file, size, sha256 in reader.rows(
+        "SELECT id, name, fingerprint, keyframes_file, keyframes_bytes, keyframes_sha256 FROM movies"
+    ):
+        # The file's name begins as the fingerprint of the film that it was made from.
+        sound = str(file).startswith(str(fingerprint)[:16])
         try:
-            with KeyFrameReader(catalog.keyframes_folder, str(file)) as frames:
-                path = keyframe_path(catalog.keyframes_folder, str(file))
-                whole = path.stat().st_size == size and frames.is_whole()
-                if not whole or frames.pictures < shots.get(movie_id, 0):
-                    unreadable[movie_id] = str(name)
-        except KeyFrameError:
+            sound &= _are_those_written(catalog.keyframes_folder, str(file), size, sha256, shots.get(movie_id, 0))
+        except (KeyFrameError, OSError):
+            sound = False
+        if not sound:
             unreadable[movie_id] = str(name)
     return unreadable
+
+
+def _are_those_written(folder: Path, file: str, size: int, sha256: str | None, shots: int) -> bool:
+    path = keyframe_path(folder, file)
+    if sha256 is not None:
+        return stored_keyframes(path) == StoredKeyFrames(size, sha256)
+    # Written before checksums were recorded: the ZIP has one for each picture.
+    with KeyFrameReader(folder, file) as frames:
+        return path.stat().st_size == size and frames.is_whole() and frames.pictures >= shots
 
 
 def _not_embedded(reader: Reader, encoders: list[StoredEncoder]) -> Iterator[str]:

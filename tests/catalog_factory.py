@@ -64,6 +64,7 @@ def make_film(
         scenes=tuple((i, i + 1) for i in range(len(shots))),
         keyframes_file=f"{abs(hash(path))}.keyframes",
         keyframes_bytes=0,
+        keyframes_sha256="",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,7 +19,14 @@ from numpy.typing import NDArray
 from m2s_index.errors import CatalogError, KeyFrameError
 from m2s_index.extract import FilmRead, ShotFound, extract
 from m2s_index.keyframe_picker import CANDIDATE_BYTES, KeyFramePicker
-from m2s_index.keyframe_store import KeyFrameReader, KeyFrameWriter, decode_jpeg, delete_keyframes, encode_jpeg
+from m2s_index.keyframe_store import (
+    KeyFrameReader,
+    KeyFrameWriter,
+    StoredKeyFrames,
+    decode_jpeg,
+    delete_keyframes,
+    encode_jpeg,
+)
 from m2s_index.procedural import HARD_MIX, FilmTruth, Grade, evaluation_films, load_truth, make_film, render
 from m2s_index.types import BuildOptions, Crop, Shot
 
@@ -234,7 +242,9 @@ def stored(tmp_path: Path) -> tuple[Path, list[list[bytes]]]:
     for number, data in enumerate(shots):
         writer.add(number, data)
     assert not (tmp_path / "keyframes" / "film.zip").exists()
-    assert writer.commit() == (tmp_path / "keyframes" / "film.zip").stat().st_size
+    written = writer.commit()
+    data = (tmp_path / "keyframes" / "film.zip").read_bytes()
+    assert written == StoredKeyFrames(len(data), hashlib.sha256(data).hexdigest())
     return tmp_path / "keyframes", shots
 
 
