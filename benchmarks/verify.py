@@ -2,8 +2,8 @@
 
     python benchmarks/verify.py [--scenes 100000] [--picture-px 48] [--folder DIR]
 
-A catalogue of synthetic films of 100 scenes and 900 shots each is made once in DIR, with their key-frame files, shot
-features, embeddings of 512 numbers and an index file. The check reads all of it: every value, matrix and picture.
+A catalogue of synthetic films of 100 scenes and 900 shots each is made once in DIR, with their key-frame files,
+shot features, embeddings of 512 numbers and an index file. The check reads all: every value, matrix and picture.
 Pictures are small by default, for the disk's sake; reading them takes time by their bytes, which are printed.
 """
 
