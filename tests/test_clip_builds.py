@@ -18,8 +18,10 @@ from m2s_index.embed import ClipEmbedder
 from m2s_index.encoder import ClipEncoder
 from m2s_index.encoders.gist import GistEncoder
 from m2s_index.errors import EncoderError
-from m2s_index.matrices import find_encoder, iter_embeddings
+from m2s_index.index_file import embedding_entries, stored_vectors
+from m2s_index.matrices import find_encoder
 from m2s_index.movies import list_movies, list_scenes, list_shots
+from m2s_index.sessions import reader_of
 from m2s_index.types import BuildOptions, Float32Array, Image
 from m2s_index.verify import verify_catalog
 
@@ -27,9 +29,9 @@ from m2s_index.verify import verify_catalog
 def motion_of(folder: Path) -> dict[str, Float32Array]:
     """Each film's stored scene vectors by the clip encoder, by the film's name."""
     with Catalog.open(folder) as catalog, catalog.read() as session:
-        scenes = {s.scene_id: s.movie for s in list_scenes(session)}
-        found = iter_embeddings(session, find_encoder(session, "motion"))
-        return {scenes[int(rows.scene_ids[0])]: rows.vectors for _, rows in found}
+        scenes, reader = {s.scene_id: s.movie for s in list_scenes(session)}, reader_of(session)
+        entries = embedding_entries(reader, find_encoder(reader, "motion"))
+        return {scenes[int(rows.scene_ids[0])]: rows.vectors for rows in stored_vectors(reader, entries)}
 
 
 def expected_motion(folder: Path) -> dict[str, Float32Array]:

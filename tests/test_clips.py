@@ -11,8 +11,9 @@ from m2s_index import clips
 from m2s_index.clips import ClipFound, clip_times, read_clips
 from m2s_index.errors import DamagedVideoError
 from m2s_index.extract import FilmRead, ShotFound, extract
+from m2s_index.shots import Boundary
 from m2s_index.types import BuildOptions, ClipSpec, Crop
-from m2s_index.video import FramePictures, VideoReader, probe
+from m2s_index.video import FramePictures, VideoReader
 
 SPEC = ClipSpec(frames=16, rate=Fraction(30), side_px=48)
 SLOWFAST = ClipSpec(frames=64, rate=Fraction(30), side_px=256)
@@ -184,14 +185,15 @@ def test_a_seek_that_lands_too_late_is_tried_again_from_further_back(films, monk
     assert [numbers(clip) for clip in found] == naive(films["short GOPs"], spans)[1]
 
 
+CUTS = [Boundary(frame, "cut") for frame in (100, 150, 300)]
+
+
 def test_a_pass_that_is_asked_for_clips_reads_them_before_it_ends(films):
     """Shots first, then a clip a scene, then the film as a whole; its progress never goes back."""
     told = []
     options = BuildOptions(scene_shots=2, scene_stride=2)
     said = list(
-        extract(
-            films["b-frames"], options, cuts=[100, 150, 300], clip=SPEC, on_progress=lambda *now: told.append(now)
-        )
+        extract(films["b-frames"], options, cuts=CUTS, clip=SPEC, on_progress=lambda *now: told.append(now))
     )
     assert [type(one) for one in said] == [*[ShotFound] * 4, *[ClipFound] * 2, FilmRead]
     shown, _ = naive(films["b-frames"], [])
@@ -199,7 +201,7 @@ def test_a_pass_that_is_asked_for_clips_reads_them_before_it_ends(films):
     assert [numbers(clip) for clip in said[4:6]] == naive(films["b-frames"], spans)[1]
     assert told == sorted(told)
     assert told[-1][1] == pytest.approx(400 / 24, abs=0.1)
-    plain = list(extract(films["b-frames"], options, cuts=[100, 150, 300]))
+    plain = list(extract(films["b-frames"], options, cuts=CUTS))
     assert plain == [*said[:4], said[-1]]
 
 
@@ -258,9 +260,9 @@ def test_turned_and_squeezed_films_are_upright(tmp_path):
     """As their key frames are."""
     look = Look(options={"crf": "8"}, rotation_degrees=90, sample_aspect=Fraction(2))
     path = write_film(tmp_path / "p.mp4", [pattern(320, 360)] * 3, look)
-    assert probe(path).rotation_degrees == 90
     (found,) = read_clips(path, [(0, 1)], ClipSpec(1, Fraction(30), 256), keyframe_px=544)
     with VideoReader(path) as reader:
+        assert reader.info.rotation_degrees == 90
         upright = Picture.fromarray(FramePictures(reader.info, 640).rgb(next(reader.frames())[1]))
     assert upright.size == (360, 640)
     expected = np.asarray(upright.crop((0, 140, 360, 500)).resize((256, 256)), np.float32)

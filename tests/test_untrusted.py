@@ -57,8 +57,9 @@ def read_or_refuse(path: Path) -> bool:
     if found is None:
         assert str(path) in refusal
         return False
-    assert list(found.cuts) == sorted(set(found.cuts))
-    assert all(0 < frame < found.end for frame in found.cuts)
+    frames = [boundary.frame for boundary in found.boundaries]
+    assert frames == sorted(set(frames))
+    assert all(0 < frame < found.end for frame in frames)
     return True
 
 
