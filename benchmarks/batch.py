@@ -27,10 +27,10 @@ from sqlalchemy import delete, insert
 
 from m2s_index.catalog import Catalog
 from m2s_index.evaluate import evaluate_retrieval
+from m2s_index.evaluation.retrieval_report import EvaluationOptions
 from m2s_index.index_file import embedding_entries, stored_vectors
 from m2s_index.index_writer import write_index
 from m2s_index.matrices import find_encoder
-from m2s_index.retrieval_report import EvaluationOptions
 from m2s_index.schema import LabelRow
 from m2s_index.search import Searcher
 from m2s_index.types import Float32Array

@@ -15,7 +15,7 @@ from m2s_index.cli.output import TYPED, say
 
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
-    from m2s_index.retrieval_report import EvaluationOptions, RetrievalReport
+    from m2s_index.evaluation.retrieval_report import EvaluationOptions, RetrievalReport
 
 FORMATS = ("table", "markdown", "latex", "json", "csv")
 
@@ -97,7 +97,7 @@ def retrieval(
     """
     from m2s_index.catalog import Catalog
     from m2s_index.cli.eval_output import check_published
-    from m2s_index.retrieval_report import EvaluationOptions
+    from m2s_index.evaluation.retrieval_report import EvaluationOptions
 
     check_published(vocabularies, published=published)
     options = EvaluationOptions(query_split, gallery_split, exclude_same_movie, top_only, draws, seed)

@@ -72,10 +72,10 @@ def lvu(
     from m2s_index.catalog import Catalog
     from m2s_index.cli.eval_output import check_published
     from m2s_index.errors import UsageError
+    from m2s_index.evaluation.retrieval_report import EvaluationOptions
     from m2s_index.label_files import read_labels
     from m2s_index.labels import import_labels
     from m2s_index.lvu import TASKS, find_clips, task_files
-    from m2s_index.retrieval_report import EvaluationOptions
 
     files = task_files(labels_folder or videos / "lvu_1.0", task)
     check_published([TASKS[task]], published=published)

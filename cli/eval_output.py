@@ -16,8 +16,8 @@ from m2s_index.cli.output import print_csv, print_json, printable, shown
 from m2s_index.cli.table_formats import as_latex, as_markdown, as_terminal
 
 if TYPE_CHECKING:
+    from m2s_index.evaluation.retrieval_report import Measures, RetrievalReport, Row
     from m2s_index.matrices import StoredEncoder
-    from m2s_index.retrieval_report import Measures, RetrievalReport, Row
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_published(vocabularies: Sequence[str], *, published: bool) -> None:
         UsageError: they are asked for, and place is not measured.
     """
     from m2s_index.errors import UsageError
-    from m2s_index.published import PAPER_VOCABULARY
+    from m2s_index.evaluation.published import PAPER_VOCABULARY
 
     if published and PAPER_VOCABULARY not in vocabularies:
         raise UsageError(f"--published: the paper's table is of '{PAPER_VOCABULARY}'; add '--label place'")
@@ -123,7 +123,7 @@ def report_json(report: RetrievalReport, origin: Origin, *, published: bool) -> 
         **vars(origin),
     }
     if published:
-        from m2s_index.published import PAPER_TABLE
+        from m2s_index.evaluation.published import PAPER_TABLE
 
         value["published"] = PAPER_TABLE
     return value

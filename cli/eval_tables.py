@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from m2s_index.cli.table_formats import Cell, Table
 
 if TYPE_CHECKING:
-    from m2s_index.retrieval_report import Difference, Figure, RetrievalReport, Row, VocabularyResult
+    from m2s_index.evaluation.retrieval_report import Difference, Figure, RetrievalReport, Row, VocabularyResult
 
 MEASURES = {"p@1": "P@1", "p@5": "P@5", "p@10": "P@10", "r_precision": "R-precision", "map": "mAP"}
 """What tables for people call the measures."""
@@ -24,7 +24,7 @@ def report_tables(report: RetrievalReport, *, published: bool) -> list[Table]:
 
 def _overview(report: RetrievalReport) -> Table:
     """A row an encoder, vocabularies side by side."""
-    from m2s_index.retrieval_report import KS
+    from m2s_index.evaluation.retrieval_report import KS
 
     groups = tuple((result.vocabulary, len(KS)) for result in report.vocabularies)
     columns = [
@@ -41,8 +41,8 @@ def _overview(report: RetrievalReport) -> Table:
 
 def _precision(report: RetrievalReport, result: VocabularyResult, *, published: bool) -> Table:
     """The paper's Table 2: a row a label, encoders side by side."""
-    from m2s_index.published import PAPER_TABLE, PAPER_VOCABULARY
-    from m2s_index.retrieval_report import KS
+    from m2s_index.evaluation.published import PAPER_TABLE, PAPER_VOCABULARY
+    from m2s_index.evaluation.retrieval_report import KS
 
     paper = PAPER_TABLE if published and result.vocabulary == PAPER_VOCABULARY else {}
     groups = (("", 4), *((encoder.encoder.name, len(KS)) for encoder in result.encoders))

@@ -15,7 +15,7 @@ from m2s_index.cli.report_curves import curves
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
     from m2s_index.cli.table_formats import Table
-    from m2s_index.retrieval_report import EncoderResult, FoundScene, RetrievalReport, VocabularyResult
+    from m2s_index.evaluation.retrieval_report import EncoderResult, FoundScene, RetrievalReport, VocabularyResult
     from m2s_index.types import Scene
 
 QUERIES_SHOWN = 6

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from m2s_index.retrieval_report import Figure, VocabularyResult
+    from m2s_index.evaluation.retrieval_report import Figure, VocabularyResult
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which people who confuse red and green tell apart; from the seventh encoder on dashed."""

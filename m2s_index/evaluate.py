@@ -13,14 +13,17 @@ import numpy as np
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
-from m2s_index.intervals import grouped_intervals, mean_intervals
-from m2s_index.labelled_scenes import LabelledSplits, movie_names, movies_not_embedded, read_splits, read_vectors
-from m2s_index.matrices import StoredEncoder, find_encoder
-from m2s_index.metrics import Float64Array, QueryScores
-from m2s_index.ranking import NearestRanking, Ranking, WholeRanking
-from m2s_index.reading import Reader
-from m2s_index.retrieval import DEPTH, Scored, own_film_in_gallery, search_splits
-from m2s_index.retrieval_report import (
+from m2s_index.evaluation.intervals import grouped_intervals, mean_intervals
+from m2s_index.evaluation.labelled_scenes import (
+    LabelledSplits,
+    movie_names,
+    movies_not_embedded,
+    read_splits,
+    read_vectors,
+)
+from m2s_index.evaluation.ranking import NearestRanking, Ranking, WholeRanking
+from m2s_index.evaluation.retrieval import DEPTH, Scored, own_film_in_gallery, search_splits
+from m2s_index.evaluation.retrieval_report import (
     Difference,
     EncoderResult,
     EvaluationOptions,
@@ -31,6 +34,9 @@ from m2s_index.retrieval_report import (
     Row,
     VocabularyResult,
 )
+from m2s_index.matrices import StoredEncoder, find_encoder
+from m2s_index.metrics import Float64Array, QueryScores
+from m2s_index.reading import Reader
 from m2s_index.types import Int64Array
 
 Progress = Callable[[str, str, int, int], None]

@@ -8,15 +8,15 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import DATABASE_NAME, Catalog
+from m2s_index.checks.films import MARKED, film_faults
+from m2s_index.checks.values import mend_value, wrong_values
+from m2s_index.checks.vectors import Matrix, bad_matrices, encoders_by_state, index_faults
 from m2s_index.errors import CatalogDamagedError
-from m2s_index.film_checks import MARKED, film_faults
 from m2s_index.index_writer import stray_files, write_index
 from m2s_index.lost_labels import delete_labels
 from m2s_index.matrix_writer import use_encoder
 from m2s_index.schema import Base, EmbeddingRow, EncoderRow, FeatureRow, SettingRow
 from m2s_index.sessions import reader_of
-from m2s_index.stored_values import mend_value, wrong_values
-from m2s_index.vector_checks import Matrix, bad_matrices, encoders_by_state, index_faults
 from m2s_index.verify import (
     RESTORE,
     bad_settings,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2s_index.catalog import DATABASE_NAME, Catalog
+from m2s_index.checks.films import film_faults, marked_films
+from m2s_index.checks.values import missing_columns, wrong_values
+from m2s_index.checks.vectors import bad_matrices, encoders_by_state, index_faults
 from m2s_index.errors import CatalogDamagedError, KeyFrameError
-from m2s_index.film_checks import film_faults, marked_films
 from m2s_index.index_file import REMEDY
 from m2s_index.index_writer import stray_files
 from m2s_index.keyframe_store import KeyFrameReader, StoredKeyFrames, keyframe_path, stored_keyframes
@@ -20,9 +22,7 @@ from m2s_index.lost_labels import LostLabel, lost_labels
 from m2s_index.matrices import StoredEncoder
 from m2s_index.names import display_path
 from m2s_index.reading import Reader
-from m2s_index.stored_values import missing_columns, wrong_values
 from m2s_index.types import BuildOptions
-from m2s_index.vector_checks import bad_matrices, encoders_by_state, index_faults
 
 RESTORE = "restore a backup, or move it away and build again"
 REBUILD = "run 'm2s index repair'"

@@ -13,7 +13,7 @@ from catalog_factory import add, add_encoder, add_label, make_encoder, unit_rows
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, UsageError
 from m2s_index.evaluate import evaluate_retrieval
-from m2s_index.retrieval_report import EvaluationOptions
+from m2s_index.evaluation.retrieval_report import EvaluationOptions
 
 COSINE = make_encoder("cosine", 8)
 GRID = make_encoder("grid", 3, "l2")
@@ -144,7 +144,7 @@ def test_every_figure_is_that_of_naive_loops(random_world, exclude_same_movie):
 def test_figures_do_not_depend_on_how_queries_are_batched(random_world, monkeypatch):
     """One query at a time gives what all at once give, to the bit."""
     whole = random_world.evaluate(["grid"]).vocabularies[0].encoders[0]
-    monkeypatch.setattr("m2s_index.ranking.DISTANCES_AT_ONCE", 1)
+    monkeypatch.setattr("m2s_index.evaluation.ranking.DISTANCES_AT_ONCE", 1)
     single = random_world.evaluate(["grid"]).vocabularies[0].encoders[0]
     assert single.rows == whole.rows
     np.testing.assert_array_equal(single.nearest, whole.nearest)
@@ -156,7 +156,7 @@ def test_the_nearest_alone_are_those_of_the_whole_ranking(random_world, encoder,
     """Precision and what is found are the same to the bit; what needs the whole ranking is not given."""
     options = {"encoders": [encoder], "exclude_same_movie": exclude_same_movie}
     whole = random_world.evaluate(**options).vocabularies[0].encoders[0]
-    monkeypatch.setattr("m2s_index.ranking.QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr("m2s_index.evaluation.ranking.QUERIES_AT_ONCE", 7)
     top = random_world.evaluate(**options, top_only=True).vocabularies[0].encoders[0]
     np.testing.assert_array_equal(top.nearest, whole.nearest)
     for one, other in zip((*top.rows, top.over_labels), (*whole.rows, whole.over_labels), strict=True):

@@ -21,7 +21,7 @@ LIGHT_FOR_CLI = {"m2s_index", "m2s_index.errors", "m2s_index.files", "m2s_index.
 KNOWLEDGE = {"types", "errors", "scenes", "titles", "names", "refs", "files", "metadata", "labels", "metrics"}
 CATALOGUE = {
     "db", "reading", "sessions", "schema", "settings", "catalog", "movies", "matrices", "matrix_writer", "migrate",
-    "stored_values",
+    "checks.values",
 }  # fmt: skip
 WORK = {
     "build", "plan", "assembly", "embed", "search", "search_state", "verify", "status", "index_file", "index_writer"

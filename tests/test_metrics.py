@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2s_index.intervals import grouped_intervals, mean_intervals
+from m2s_index.evaluation.intervals import grouped_intervals, mean_intervals
+from m2s_index.evaluation.published import PAPER_QUERIES, PAPER_TABLE
 from m2s_index.metrics import joined, score_ranked
-from m2s_index.published import PAPER_QUERIES, PAPER_TABLE
 
 
 def scores(rows, depth=10):
@@ -163,5 +163,5 @@ def test_memory_is_bounded_by_drawing_in_parts(monkeypatch):
     random = np.random.default_rng(2)
     films, values = np.arange(60), random.random((60, 1))
     whole = mean_intervals(values, films, draws=3000, seed=3)
-    monkeypatch.setattr("m2s_index.intervals.DRAWS_AT_ONCE_NUMBERS", 500)
+    monkeypatch.setattr("m2s_index.evaluation.intervals.DRAWS_AT_ONCE_NUMBERS", 500)
     np.testing.assert_allclose(whole, mean_intervals(values, films, draws=3000, seed=3), atol=0.01)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2s_index.labelled_scenes import LabelledSplits
+from m2s_index.evaluation.labelled_scenes import LabelledSplits
 from m2s_index.matrices import StoredEncoder
 from m2s_index.metrics import BoolArray
 from m2s_index.types import Int64Array

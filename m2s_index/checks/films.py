@@ -1,6 +1,6 @@
 """Whether what the catalogue records of its films makes sense: their facts, shots and scenes.
 
-Values are of the right kind (``stored_values``); apart from that nothing that is read here is trusted.
+Values are of the right kind (``checks.values``); apart from that nothing that is read here is trusted.
 """
 
 from __future__ import annotations

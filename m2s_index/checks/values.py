@@ -14,7 +14,7 @@ from sqlalchemy import Column, Float, Integer, LargeBinary, String, delete, text
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
-from m2s_index.film_checks import MARKED
+from m2s_index.checks.films import MARKED
 from m2s_index.reading import Reader
 from m2s_index.schema import Base, ExactFraction
 from m2s_index.titles import guess_title

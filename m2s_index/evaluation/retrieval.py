@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2s_index.labelled_scenes import LabelledSplits
+from m2s_index.evaluation.labelled_scenes import LabelledSplits
+from m2s_index.evaluation.ranking import Hidden, RankedBatch, Ranking
 from m2s_index.metrics import BoolArray, QueryScores, joined, score_ranked
-from m2s_index.ranking import Hidden, RankedBatch, Ranking
 from m2s_index.types import Float32Array, Int64Array
 
 DEPTH = 20
