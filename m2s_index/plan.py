@@ -198,7 +198,7 @@ def plan_build(
     retry_failed: bool = False,
     on_file: Callable[[int], None] = lambda count: None,
 ) -> BuildPlan:
-    """Look at every file under ``paths``; films are opened, and no more than their first frame decoded.
+    """Look at every file under ``paths``; films are opened, and none of their frames decoded.
 
     Args:
         catalog: what is known already; None where there is no catalogue yet.
