@@ -190,6 +190,13 @@ class Catalog:
                 f"(this one knows up to {SCHEMA_REVISION}): upgrade m2s"
             )
         self._upgrade()
+        if revision is not None:
+            import logging
+
+            # Shown on standard error where nobody has set up logging.
+            logging.getLogger(__name__).warning(
+                "the catalogue in %s was brought from schema %s to %s", self.folder, revision, SCHEMA_REVISION
+            )
 
     def _revision(self) -> tuple[str | None, set[str]]:
         """The schema's revision, None where there is none, and the names of the tables."""

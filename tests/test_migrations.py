@@ -122,6 +122,44 @@ def test_down_and_up_again(tmp_path):
     assert schema(tmp_path) == before
 
 
+def wind_back(folder: Path, revision: str) -> None:
+    """Make a catalogue what an older m2s would have made."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    engine = open_engine(folder / "catalog.sqlite", writable=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
+def test_older_catalogue_is_upgraded(catalog_folder, built_catalog, m2s):
+    """A catalogue of the first schema is brought to the newest when it is opened, with one line that says so, and
+    has what it had; a check finds it sound.
+    """
+    wind_back(catalog_folder, "0001")
+    line = f"the catalogue in {catalog_folder} was brought from schema 0001 to {SCHEMA_REVISION}"
+    status = ["-c", "from m2s_index.cli.main import main; main()", "index", "status", "--catalog"]
+    ran = subprocess.run([sys.executable, *status, str(catalog_folder)], capture_output=True, text=True, check=True)
+    assert ran.stderr == f"{line}\n"
+    assert contents(catalog_folder) == contents(built_catalog)
+    verified = m2s("index", "verify", "--catalog", catalog_folder)
+    assert (verified.status, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE failures", "ADD COLUMN keyframes_sha256", "UPDATE alembic"])
+def test_upgrade_that_is_killed(catalog_folder, built_catalog, m2s, statement):
+    """A process that is killed while it upgrades a catalogue leaves it as it was; the next one upgrades it."""
+    wind_back(catalog_folder, "0001")
+    before = schema(catalog_folder)
+    run = subprocess.run([sys.executable, "-c", KILLED, str(catalog_folder), statement], check=False)
+    assert run.returncode == -9
+    assert schema(catalog_folder) == before
+    assert m2s("index", "verify", "--catalog", catalog_folder).status == 0
+    assert contents(catalog_folder) == contents(built_catalog)
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
