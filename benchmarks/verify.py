@@ -37,7 +37,7 @@ def film(number: int, keyframes_file: str, stored: StoredKeyFrames) -> Film:
     """Nine hundred shots of three seconds."""
     starts = range(0, SHOTS * FRAMES, FRAMES)
     return Film(
-        file=FileIdentity(f"/films/Film {number}.mkv", 1, 1, f"{number:064x}"),
+        file=FileIdentity(f"/films/Film {number}.mkv", 1, 1, f"{number:016x}" + 48 * "0"),
         title=f"Film {number}",
         year=1920 + number % 100,
         genres=(),
@@ -65,7 +65,7 @@ def make_catalog(folder: Path, scenes: int, picture_px: int) -> None:
     picture = encode_jpeg(random.integers(0, 256, (picture_px, picture_px, 3), np.uint8))
     with Catalog.open(folder, create=True) as catalog:
         for number in range(scenes // SCENES):
-            writer = KeyFrameWriter(catalog.keyframes_folder, f"{number:064x}"[:16] + ".zip")
+            writer = KeyFrameWriter(catalog.keyframes_folder, f"{number:016x}.zip")
             for shot in range(SHOTS):
                 writer.add(shot, [picture])
             rows = random.standard_normal((SHOTS + SCENES, DIMENSION), dtype=np.float32)
