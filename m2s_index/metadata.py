@@ -1,4 +1,4 @@
-"""What a table says of films: title, year, genres, by file name."""
+"""What a table says of films: title, year, genres, synopsis and IMDb id, by file name."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
 from m2s_index.files import VIDEO_SUFFIXES
+from m2s_index.gathered import Gathered
 from m2s_index.names import display_path
 from m2s_index.schema import GenreRow, MovieRow
 
 LARGEST_TABLE_BYTES = 256 << 20
+_IMDB_ID = re.compile(r"(?:tt)?(\d{1,12})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class MovieMetadata:
-    """One row of the table; None or empty where it says nothing."""
+    """What a file says of one film; None or empty where it says nothing.
 
-    movie: str
-    title: str | None
-    year: int | None
-    genres: tuple[str, ...]
+    ``movie`` is a file name, in tables that name films so; ``imdb_id`` is written "tt0133093".
+    """
+
+    movie: str | None = None
+    title: str | None = None
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+    synopsis: str | None = None
+    imdb_id: str | None = None
 
 
 def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
@@ -61,21 +68,44 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[st
 
 def read_metadata(path: Path) -> dict[str, MovieMetadata]:
     """A CSV with a column ``movie`` (a file name, with or without its ending) and any of ``title``,
-    ``year`` and ``genres`` (separated by ``|`` or ``;``), by what is written in ``movie``.
+    ``year``, ``genres`` (separated by ``|`` or ``;``), ``synopsis`` and ``imdb_id``, by what is written in
+    ``movie``. Several files may share an IMDb id: parts of a film, or clips of it.
 
     Raises:
-        UsageError: the table cannot be read, or a year is not a number; the message names the line.
+        UsageError: the table cannot be read, a year or an IMDb id is none, or rows of the same movie or IMDb id
+            contradict each other; the message names the line.
     """
-    found = {}
+    by_name, by_id = Gathered(), Gathered()
     for where, row in read_table(path, ("movie",)):
         movie, year = row["movie"], row.get("year", "")
         if not movie:
             raise UsageError(f"{where}: no movie is named")
-        if year and not re.fullmatch(r"\d{4}", year):
+        if year and not re.fullmatch(r"\d{4}", year, re.ASCII):
             raise UsageError(f"{where}: the year '{year}' is not four digits")
         genres = tuple(sorted({g.strip() for g in re.split(r"[|;]", row.get("genres", "")) if g.strip()}))
-        found[movie] = MovieMetadata(movie, row.get("title") or None, int(year) if year else None, genres)
-    return found
+        facts = {
+            "title": row.get("title"),
+            "year": int(year) if year else None,
+            "genres": genres,
+            "synopsis": row.get("synopsis"),
+        }
+        imdb_id = read_imdb_id(row["imdb_id"], where) if row.get("imdb_id") else None
+        by_name.add(movie, where, imdb_id=imdb_id, **facts)
+        if imdb_id:
+            by_id.add(imdb_id, where, **facts)
+    return {movie: MovieMetadata(movie, **facts) for movie, facts in by_name}
+
+
+def read_imdb_id(text: str, where: str) -> str:
+    """An IMDb id as IMDb writes it, "tt" and at least seven digits; files have it with and without both.
+
+    Raises:
+        UsageError: it is none; ``where`` is the line.
+    """
+    match = _IMDB_ID.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{where}: '{text}' is no IMDb id: they are written tt0133093")
+    return f"tt{int(match[1]):07d}"
 
 
 class FileNames:
@@ -103,10 +133,10 @@ class FileNames:
 def apply_metadata(session: Session, table: dict[str, MovieMetadata]) -> list[str]:
     """Write a table's titles, years and genres to the movies it names; returns the names it did not find."""
     names, unmatched = FileNames(session), []
-    for record in table.values():
-        found = names.find(record.movie)
+    for name, record in table.items():
+        found = names.find(name)
         if not found:
-            unmatched.append(record.movie)
+            unmatched.append(name)
         for row in session.scalars(select(MovieRow).where(MovieRow.id.in_(found))):
             row.title = record.title or row.title
             row.year = record.year or row.year
