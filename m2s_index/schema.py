@@ -191,6 +191,47 @@ class FailureRow(Base):
     failed_at: Mapped[str] = mapped_column(String(32), default=now_text)
 
 
+class TitleRow(Base):
+    """A movie that metadata speaks of, indexed or not. Which films are of it is worked out when asked."""
+
+    __tablename__ = "titles"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    imdb_id: Mapped[str | None] = mapped_column(String(16), unique=True)
+    title: Mapped[str | None] = mapped_column(Text)
+    year: Mapped[int | None]
+    synopsis: Mapped[str | None] = mapped_column(Text)
+
+
+class TitleGenreRow(Base):
+    """A title's genres."""
+
+    __tablename__ = "title_genres"
+
+    title_id: Mapped[int] = mapped_column(ForeignKey("titles.id", ondelete="CASCADE"), primary_key=True)
+    genre: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class TitleFileRow(Base):
+    """A file name that a table gives for a title, as it is written there."""
+
+    __tablename__ = "title_files"
+
+    file: Mapped[str] = mapped_column(Text, primary_key=True)
+    title_id: Mapped[int] = mapped_column(ForeignKey("titles.id", ondelete="CASCADE"), index=True)
+
+
+class TitleRatingsRow(Base):
+    """Who rated a title, and how: little-endian int32 numbers of people, ascending, and a float16 of each."""
+
+    __tablename__ = "title_ratings"
+
+    title_id: Mapped[int] = mapped_column(ForeignKey("titles.id", ondelete="CASCADE"), primary_key=True)
+    people: Mapped[bytes] = mapped_column(LargeBinary)
+    ratings: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class EncoderRow(Base):
     """An encoder that has been used here. ``identity`` is canonical JSON, ``key`` its SHA-256."""
 
