@@ -18,6 +18,7 @@ from m2s_index.cli.eval import evaluation
 from m2s_index.cli.eval_lvu import lvu
 from m2s_index.cli.index import index
 from m2s_index.cli.labels import labels
+from m2s_index.cli.movies import movies
 from m2s_index.cli.options import CATALOG_KEY
 from m2s_index.cli.output import TYPED, say
 from m2s_index.cli.query import query
@@ -110,5 +111,5 @@ def main() -> None:
 
 
 evaluation.add_command(lvu)
-for command in (demo, index, shots, query, labels, evaluation, encoders):
+for command in (demo, index, shots, query, labels, movies, evaluation, encoders):
     main.add_command(command)

@@ -32,7 +32,7 @@ def test_version_and_help(m2s):
 
     assert m2s("--version").stdout.strip().endswith(m2s_index.__version__)
     assert m2s("-h").stdout == m2s("--help").stdout
-    for command in ("demo", "index", "shots", "query", "labels", "eval", "encoders"):
+    for command in ("demo", "index", "shots", "query", "labels", "movies", "eval", "encoders"):
         assert f"  {command} " in m2s("--help").stdout
 
 
