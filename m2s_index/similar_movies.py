@@ -142,10 +142,22 @@ def nearest(signal: Signal, movies: Int64Array, count: int) -> MoviePairs:
     Ties go to the next row after the movie's own, round the end: of a hundred movies with equal genres not all get
     the same neighbours.
     """
-    found = [_best(signal, block, count) for block in _blocks(signal, movies)]
-    columns = zip(*found, strict=True) if found else ([np.empty(0, np.int64)],) * 3
-    first, second, scores = (np.concatenate(column) for column in columns)
-    return MoviePairs(first, second, scores.astype(np.float32))
+    # Movies with equal features have equal scores: with genres that is most of them.
+    alike: dict[bytes, list[int]] = {}
+    for movie in movies.tolist():
+        alike.setdefault(_row_bytes(signal.features, movie), []).append(movie)
+    found: dict[int, tuple[Int64Array, Float64Array]] = {}
+    for block in _blocks(signal, np.array([some[0] for some in alike.values()], np.int64)):
+        scores = signal.among(block)
+        for row, movie in enumerate(block.tolist()):
+            part = slice(scores.indptr[row], scores.indptr[row + 1])
+            others, values = scores.indices[part].astype(np.int64), scores.data[part]
+            some = alike[_row_bytes(signal.features, movie)]
+            found |= _best(others, values, some, count, len(signal.sizes))
+    asked = [(np.full(len(found[movie][0]), movie), *found[movie]) for movie in movies.tolist()]
+    columns = zip(*asked, strict=True) if asked else ([np.empty(0, np.int64)],) * 3
+    first, second, best = (np.concatenate(column) for column in columns)
+    return MoviePairs(first, second, best.astype(np.float32))
 
 
 def similar_pairs(signal: Signal, count: int) -> MoviePairs:
@@ -201,6 +213,7 @@ def _missing(package: str) -> MissingExtraError:
 
 def _signal(features: Any, formula: Formula) -> Signal:
     rows = sparse().csr_array(features, dtype=np.float32)
+    rows.sort_indices()
     return Signal(rows, rows.T.tocsr(), np.asarray(rows.sum(axis=1), float), formula)
 
 
@@ -218,20 +231,23 @@ def _runs(rows: Int64Array, costs: NDArray[Any]) -> Iterator[Int64Array]:
     return (run for run in np.split(rows, cuts) if len(run))
 
 
-def _best(signal: Signal, movies: Int64Array, count: int) -> tuple[Int64Array, Int64Array, Float64Array]:
-    """``nearest`` of one block."""
-    scores, total = signal.among(movies), len(signal.sizes)
-    found = []
-    for row, movie in enumerate(movies.tolist()):
-        part = slice(scores.indptr[row], scores.indptr[row + 1])
-        others, values = scores.indices[part].astype(np.int64), scores.data[part]
-        eligible = (values > 0) & (others != movie)
-        others, values = others[eligible], values[eligible]
-        if len(values) > count:
-            # All that tie with the last one stay in, for the sort to choose.
-            among = values >= np.partition(values, len(values) - count)[len(values) - count]
-            others, values = others[among], values[among]
-        order = np.lexsort(((others - movie) % total, -values))[:count]
-        found.append((np.full(len(order), movie), others[order], values[order]))
-    first, second, best = (np.concatenate(column) for column in zip(*found, strict=True))
-    return first, second, best
+def _row_bytes(features: csr_array, row: int) -> bytes:
+    """Equal for equal rows alone."""
+    part = slice(features.indptr[row], features.indptr[row + 1])
+    return bytes(features.indices[part].tobytes() + features.data[part].tobytes())
+
+
+def _best(
+    others: Int64Array, values: Float64Array, movies: list[int], count: int, total: int
+) -> dict[int, tuple[Int64Array, Float64Array]]:
+    """The best of a row of scores for each of the movies whose row it is: columns and scores by movie."""
+    # A movie itself is among its best, and all that tie with the last one stay in, for the sort to choose.
+    least = np.partition(values, len(values) - count - 1)[len(values) - count - 1] if len(values) > count + 1 else 0
+    kept = (values >= least) & (values > 0)
+    others, values = others[kept], values[kept]
+    found = {}
+    for movie in movies:
+        order = np.lexsort(((others - movie) % total, -values))
+        order = order[others[order] != movie][:count]
+        found[movie] = (others[order], values[order])
+    return found
