@@ -173,5 +173,6 @@ def _unknown(session: Session, text: str, titles: dict[int, KnownTitle]) -> str:
         )
     shown = {title_key(name): str(title) for title in titles.values() for name in (title.title or "", str(title))}
     near = difflib.get_close_matches(title_key(text), shown, n=5, cutoff=0.6)
-    meant = "; did you mean " + " or ".join(f"'{shown[key]}'" for key in near) + "?" if near else ""
+    names = dict.fromkeys(f"'{shown[key]}'" for key in near)
+    meant = f"; did you mean {' or '.join(names)}?" if names else ""
     return f"no movie is called '{text}'{meant}"

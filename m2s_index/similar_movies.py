@@ -187,7 +187,7 @@ def dissimilar_pairs(signal: Signal, similar: MoviePairs, *, above: float = 0.0,
         low, high = np.minimum(first, second), np.maximum(first, second)
         drawn = (low * total + high)[low < high]
         drawn = np.setdiff1d(drawn, np.concatenate([similar_keys, keys]))
-        found = signal.between(*np.divmod(drawn, total))
+        found = signal.between(*np.divmod(drawn, total)) + 0.0  # no minus before a zero
         keys = np.concatenate([keys, drawn[found <= above]])
         scores = np.concatenate([scores, found[found <= above]])
     order = np.argsort(keys)

@@ -253,7 +253,11 @@ def test_references(catalog, text, imdb_id):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("Alein", "no movie is called 'Alein'; did you mean"), ("ali", "may be any of Alien"), ("", "is called ''")],
+    [
+        ("Alein", "no movie is called 'Alein'; did you mean 'Alien (1979)' or 'Aliens (1986)'?"),
+        ("ali", "may be any of Alien"),
+        ("", "is called ''"),
+    ],
 )
 def test_references_that_name_nothing(catalog, m2s, text, words):
     """An unknown movie is wrong usage, with those that may be meant."""

@@ -189,6 +189,7 @@ def test_dissimilar_pairs(random):
     assert all(i < j and scores[i, j] <= 0 for i, j in keys)
     assert not keys & set(zip(similar.first.tolist(), similar.second.tolist(), strict=True))
     assert {i for pair in keys for i in pair} <= {*similar.first.tolist(), *similar.second.tolist()}
+    assert not np.signbit(pairs.scores[pairs.scores == 0]).any()
     again, other = dissimilar_pairs(signal, similar, seed=1), dissimilar_pairs(signal, similar, seed=2)
     assert np.array_equal(pairs.first, again.first)
     assert np.array_equal(pairs.second, again.second)
