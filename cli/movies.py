@@ -11,8 +11,8 @@ from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import print_csv, print_json, print_table, say, shown
 
 if TYPE_CHECKING:
-    from m2s_index.known_titles import KnownTitle
-    from m2s_index.movie_signals import TitlePair
+    from m2s_index.movie_metadata.known_titles import KnownTitle
+    from m2s_index.movie_metadata.movie_signals import TitlePair
 
 
 @click.group()
@@ -32,8 +32,8 @@ def import_command(files: tuple[Path, ...], catalog_folder: Path, output_format:
     They are joined by IMDb id.
     """
     from m2s_index.catalog import Catalog
-    from m2s_index.metadata_files import read_metadata_files
-    from m2s_index.movie_import import import_metadata
+    from m2s_index.movie_metadata.metadata_files import read_metadata_files
+    from m2s_index.movie_metadata.movie_import import import_metadata
 
     found = read_metadata_files(files)
     with Catalog.open(catalog_folder, create=True) as catalog, catalog.write() as session:
@@ -77,7 +77,7 @@ def similar_command(
     Without MOVIE, the pairs of every movie with its most similar ones, and as many pairs that are not similar.
     """
     from m2s_index.catalog import Catalog
-    from m2s_index.movie_signals import similar_titles, title_pairs
+    from m2s_index.movie_metadata.movie_signals import similar_titles, title_pairs
 
     with Catalog.open(catalog_folder) as catalog, catalog.read() as session:
         if movie is None:

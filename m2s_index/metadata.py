@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
 from m2s_index.files import VIDEO_SUFFIXES
-from m2s_index.gathered import Gathered
+from m2s_index.movie_metadata.gathered import Gathered
 from m2s_index.names import display_path
 from m2s_index.schema import GenreRow, MovieRow
 

@@ -11,8 +11,8 @@ from catalog_contents import sql
 from catalog_factory import add, make_encoder, unit_rows
 
 from m2s_index.catalog import Catalog
-from m2s_index.known_titles import find_title, link_movies, title_key
-from m2s_index.movie_signals import similar_titles
+from m2s_index.movie_metadata.known_titles import find_title, link_movies, title_key
+from m2s_index.movie_metadata.movie_signals import similar_titles
 
 TABLE = (
     "movie,title,year,genres,synopsis,imdb_id\n"

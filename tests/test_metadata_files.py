@@ -8,8 +8,8 @@ import pytest
 from m2s_index import movielens
 from m2s_index.errors import UsageError
 from m2s_index.metadata import MovieMetadata
-from m2s_index.metadata_files import read_metadata_files
-from m2s_index.movielens import read_title
+from m2s_index.movie_metadata.metadata_files import read_metadata_files
+from m2s_index.movie_metadata.movielens import read_title
 
 LINKS = "movieId,imdbId,tmdbId\n1,0114709,862\n2,0113497,8844\n7,11390036,\n"
 TITLES = 'movieId,title,genres\n1,Toy Story (1995),Comedy|Adventure\n7,"Beach, The",(no genres listed)\n'

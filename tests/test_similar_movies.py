@@ -11,7 +11,7 @@ import pytest
 
 from m2s_index import similar_movies
 from m2s_index.errors import MissingExtraError
-from m2s_index.similar_movies import (
+from m2s_index.movie_metadata.similar_movies import (
     alike_synopses,
     cowatch,
     dissimilar_pairs,

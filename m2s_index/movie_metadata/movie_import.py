@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.orm import Session
 
-from m2s_index.known_titles import link_movies, store_titles
 from m2s_index.metadata import apply_metadata
-from m2s_index.metadata_files import FoundMetadata
-from m2s_index.title_ratings import store_ratings
+from m2s_index.movie_metadata.known_titles import link_movies, store_titles
+from m2s_index.movie_metadata.metadata_files import FoundMetadata
+from m2s_index.movie_metadata.title_ratings import store_ratings
 
 
 @dataclass(frozen=True)

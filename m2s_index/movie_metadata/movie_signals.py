@@ -9,10 +9,8 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from m2s_index.errors import UsageError
-from m2s_index.known_titles import KnownTitle, find_title, link_movies
-from m2s_index.reading import Reader
-from m2s_index.sessions import reader_of
-from m2s_index.similar_movies import (
+from m2s_index.movie_metadata.known_titles import KnownTitle, find_title, link_movies
+from m2s_index.movie_metadata.similar_movies import (
     MoviePairs,
     Signal,
     alike_synopses,
@@ -23,7 +21,9 @@ from m2s_index.similar_movies import (
     similar_pairs,
     sparse,
 )
-from m2s_index.title_ratings import stored_ratings
+from m2s_index.movie_metadata.title_ratings import stored_ratings
+from m2s_index.reading import Reader
+from m2s_index.sessions import reader_of
 from m2s_index.types import Int64Array
 
 LIKED_STARS = 4.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from m2s_index import condensed_movies, movielens
 from m2s_index.errors import UsageError
 from m2s_index.metadata import MovieMetadata, read_metadata
-from m2s_index.movielens import MovieLens, Ratings
+from m2s_index.movie_metadata.movielens import MovieLens, Ratings
 
 KINDS = {
     "MovieLens's ratings": movielens.RATINGS,

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from m2s_index.errors import UsageError
-from m2s_index.gathered import Gathered
 from m2s_index.metadata import MovieMetadata, read_imdb_id, read_table
+from m2s_index.movie_metadata.gathered import Gathered
 
 MOVIES = ("imdbid", "title", "year")
 GENRES = ("imdbid", "genre")

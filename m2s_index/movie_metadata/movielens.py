@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2s_index.errors import UsageError
-from m2s_index.gathered import Gathered
 from m2s_index.metadata import MovieMetadata, read_imdb_id, read_table
+from m2s_index.movie_metadata.gathered import Gathered
 from m2s_index.types import Float32Array, Int64Array
 
 LINKS = ("movieid", "imdbid")

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from m2s_index.errors import CatalogDamagedError
-from m2s_index.movielens import Ratings
+from m2s_index.movie_metadata.movielens import Ratings
 from m2s_index.reading import Reader
 from m2s_index.schema import TitleRatingsRow, TitleRow
 from m2s_index.types import Float32Array, Int64Array
