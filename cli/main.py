@@ -23,6 +23,7 @@ from m2s_index.cli.options import CATALOG_KEY
 from m2s_index.cli.output import TYPED, say
 from m2s_index.cli.query import query
 from m2s_index.cli.shots import shots
+from m2s_index.cli.train import train
 from m2s_index.errors import M2SError, UsageError
 
 INTERRUPTED = 130
@@ -111,5 +112,5 @@ def main() -> None:
 
 
 evaluation.add_command(lvu)
-for command in (demo, index, shots, query, labels, movies, evaluation, encoders):
+for command in (demo, index, shots, query, labels, movies, evaluation, encoders, train):
     main.add_command(command)

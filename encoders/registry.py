@@ -86,6 +86,16 @@ def _slowfast(name: str, options: Options) -> AnyEncoder:
     )
 
 
+def _trained(name: str, options: Options) -> AnyEncoder:
+    from m2s_index.encoders.shot_encoder import load_shot_encoder
+
+    if options.weights is not None:
+        raise UsageError(f"encoder {name} is its own weights; leave out the weights file {options.weights}")
+    return load_shot_encoder(
+        Path(name), device=options.device, precision=options.precision, threads=options.threads
+    )
+
+
 ENCODERS: dict[str, Entry] = {
     "gist": Entry(
         EncoderRecord(
@@ -138,8 +148,19 @@ ENCODERS: dict[str, Entry] = {
         ),
         _timm,
     ),
+    ".safetensors": Entry(
+        EncoderRecord(
+            name="<file>.safetensors",
+            dimension=512,
+            weights="the file itself",
+            licence="your own",
+            source="'m2s train shot', as in Movies2Scenes (Chen et al., CVPR 2023)",
+            description="E_shot, trained on one's own films: the path of the file that training wrote",
+        ),
+        _trained,
+    ),
 }
-"""By exact name, or, for a key that ends in a colon, by prefix."""
+"""By exact name; for a key that ends in a colon, by prefix; for one that begins with a dot, by ending."""
 
 
 def list_encoders() -> tuple[EncoderRecord, ...]:
@@ -158,7 +179,7 @@ def make_encoder(
     """The encoder of that name, ready to run.
 
     Args:
-        name: ``gist``, ``clip``, ``slowfast_r101`` or ``timm:<model>``.
+        name: ``gist``, ``clip``, ``slowfast_r101``, ``timm:<model>``, or the path of a file that was trained.
         weights: a local file (.safetensors, .pt, .pth; for SlowFast also Caffe2's .pkl); None takes the hub's
             cache, then the hub.
         device: ``cpu``, ``cuda`` or ``cuda:N``; None takes CUDA where there is one.
@@ -174,7 +195,8 @@ def make_encoder(
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads}: give at least 1")
     prefix, colon, model = name.partition(":")
-    entry = ENCODERS.get(prefix + colon)
+    ending = Path(name).suffix
+    entry = ENCODERS.get(ending if ending in ENCODERS else prefix + colon)
     if entry is None or (colon and not model):
         valid = ", ".join(record.name for record in list_encoders())
         raise UsageError(f"unknown encoder {name!r}; choose one of: {valid}")

@@ -14,6 +14,7 @@
     │   ├── CatalogVersionError   its schema is of a newer m2s
     │   ├── CatalogDamagedError   it is not a database, or not one of ours
     │   └── KeyFrameError         a film's key-frame file is missing or damaged
+    ├── TrainingError             a training that cannot go on
     ├── IndexFileError            a FAISS file that is missing, stale or damaged (rebuilt from the catalogue)
     └── WorkerError               a worker process that died, hung or broke the protocol
 
@@ -77,6 +78,10 @@ class CatalogDamagedError(CatalogError):
 
 class KeyFrameError(CatalogError):
     """A film's key-frame file is missing or damaged; the film has to be read again."""
+
+
+class TrainingError(M2SError):
+    """A training that cannot go on: its numbers are no longer finite, or its files cannot be written."""
 
 
 class IndexFileError(M2SError):

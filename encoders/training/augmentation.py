@@ -1,0 +1,45 @@
+"""How a picture is changed to make a view of it: MoCo v2's changes (Chen et al., 2020), on tensors, by kornia."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from m2s_index.encoders.torchvision_shim import import_torchvision
+from m2s_index.errors import MissingExtraError
+
+
+class Augmentation:
+    """Makes views of a batch; every picture is changed in its own way, drawn from torch's generator."""
+
+    def __init__(self, image_px: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Args are those of the network: the side that it sees, and what its input is normalised by.
+
+        Raises:
+            MissingExtraError: kornia is not installed.
+        """
+        import_torchvision()
+        try:
+            from kornia import augmentation
+        except ImportError as exc:
+            raise MissingExtraError(
+                "training needs kornia: install the extra 'train' (pip install 'm2s[train]')"
+            ) from exc
+        blur_px = (image_px // 10) | 1
+        self._change = augmentation.AugmentationSequential(
+            augmentation.RandomResizedCrop((image_px, image_px), scale=(0.2, 1.0)),
+            augmentation.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+            augmentation.RandomGrayscale(p=0.2),
+            augmentation.RandomGaussianBlur((blur_px, blur_px), (0.1, 2.0), p=0.5),
+            augmentation.RandomHorizontalFlip(),
+        )
+        self._mean, self._std = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """A view of each picture: uint8 [N, 3, H, W] to float32 [N, 3, px, px], normalised, on the same device."""
+        mean, std = self._mean.to(pictures.device), self._std.to(pictures.device)
+        with torch.no_grad():
+            changed: Tensor = (self._change(pictures.float() / 255) - mean) / std
+        return changed
