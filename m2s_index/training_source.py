@@ -32,7 +32,7 @@ class KeyFrameSource:
         if not movies:
             raise UsageError(f"the catalogue in {catalog.folder} holds no film; index some with 'm2s index build'")
         self._crops = [movie.crop for movie in movies]
-        files: dict[int, str] = {movie_id: file for movie_id, file in rows}
+        files = {row.id: row.keyframes_file for row in rows}
         self._files = [files[movie.movie_id] for movie in movies]
         self._shots = tuple(movie.shots for movie in movies)
         missing = [

@@ -97,14 +97,14 @@ class ShotConfig:
 PRESETS: dict[str, ShotConfig] = {
     "paper": ShotConfig(),
     "small": ShotConfig(
-        backbone="test_resnet",
-        image_px=64,
+        backbone="test_convnext",
+        image_px=48,
         run_shots=8,
         films_per_batch=4,
         queue_size=256,
-        momentum=0.99,
+        momentum=0.996,
         temperature=0.1,
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         warmup_epochs=2,
         epochs=20,
     ),

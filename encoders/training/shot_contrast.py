@@ -71,11 +71,14 @@ class ShotContrast(nn.Module):
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Let running statistics settle and fill the queue, so that losses can be compared from the first step."""
+        """Let running statistics settle, where the network has some, and fill the queue: losses can then be
+        compared from the first step on.
+        """
         filling = math.ceil(self._config.queue_size / self._config.batch_shots)
-        for number in range(_SETTLING_BATCHES):
-            self._embed(self.query, self._views(number)[0])
-        follow(self.key, self.query, 0.0)
+        if any(name.endswith("running_mean") for name in self.query.state_dict()):
+            for number in range(_SETTLING_BATCHES):
+                self._embed(self.query, self._views(number)[0])
+            follow(self.key, self.query, 0.0)
         for number in range(filling):
             pictures, shots = self._views(number)
             self.queue.push(self._embed(self.key, pictures), shots)

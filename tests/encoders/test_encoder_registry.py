@@ -11,9 +11,15 @@ from m2s_index.errors import UsageError
 def test_names_are_listed_once_with_their_records():
     """What is listed is what can be made."""
     records = list_encoders()
-    assert [record.name for record in records] == ["gist", "clip", "slowfast_r101", "timm:<model>"]
+    assert [record.name for record in records] == [
+        "gist",
+        "clip",
+        "slowfast_r101",
+        "timm:<model>",
+        "<file>.safetensors",
+    ]
     assert all(record.licence and record.source and record.description for record in records)
-    assert set(ENCODERS) == {"gist", "clip", "slowfast_r101", "timm:"}
+    assert set(ENCODERS) == {"gist", "clip", "slowfast_r101", "timm:", ".safetensors"}
 
 
 @pytest.mark.parametrize("name", ["", "gits", "timm", "timm:", "clip:x", "resnet50"])
