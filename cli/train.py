@@ -72,7 +72,7 @@ def shot(
 ) -> None:
     """Train E_shot, the encoder of single shots: momentum contrast between neighbouring shots.
 
-    Its state goes into FILE.training.safetensors and its curve into FILE.csv, beside --out. Embed the
+    Its state goes into FILE.training.safetensors and its curve into FILE.csv and FILE.svg, beside --out. Embed the
     catalogue with it by 'm2s index build --encoder FILE.safetensors'.
     """
     from m2s_index.catalog import Catalog

@@ -60,6 +60,11 @@ class ShotTraining:
         """The curve's CSV file."""
         return self.out.with_suffix(".csv")
 
+    @property
+    def picture_path(self) -> Path:
+        """The curve's picture."""
+        return self.out.with_suffix(".svg")
+
     def header(self) -> dict[str, Any]:
         """What a checkpoint says it is."""
         return {"kind": "shot training", "config": self.config.as_dict(), "films": self.source.digest}
@@ -128,7 +133,7 @@ def run_training(
             Checkpoints(training.checkpoint_path, training.header(), checkpoint_steps),
             resume=resume,
             on_step=on_step,
-            on_checkpoint=lambda curve: write_curve(training.curve_path, curve),
+            on_checkpoint=lambda curve: write_curve(training.curve_path, training.picture_path, curve),
         )
     save_shot_encoder(training.out, task.encoder_tensors(), config)
     return curve

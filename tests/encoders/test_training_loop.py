@@ -2,13 +2,15 @@
 
 import math
 from collections import Counter
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 from m2s_index.encoders.training.checkpoint import load_state, read_header, save_tensors  # noqa: E402
-from m2s_index.encoders.training.loop import Checkpoints, Plan, train  # noqa: E402
+from m2s_index.encoders.training.curve import curve_svg  # noqa: E402
+from m2s_index.encoders.training.loop import Checkpoints, CurvePoint, Plan, train  # noqa: E402
 from m2s_index.encoders.training.sampler import RunSampler  # noqa: E402
 from m2s_index.encoders.training.schedules import learning_rate  # noqa: E402
 from m2s_index.errors import TrainingError, UsageError, WeightsError  # noqa: E402
@@ -161,6 +163,21 @@ def test_a_file_says_what_it_is(tmp_path):
     save_tensors(path, {"a": turned}, HEADER)
     assert read_header(path) == HEADER
     assert torch.equal(load_state(path, HEADER)["a"], turned)
+
+
+@pytest.mark.parametrize("values", [[2.0], [4.0, 1.0, 2.0], [0.0, 0.0]])
+def test_the_picture_of_a_curve(values):
+    """Its points are the losses, to scale: the highest at the top, nought at the bottom, first left, last right."""
+    document = ElementTree.fromstring(curve_svg([CurvePoint(value, 0.1) for value in values]))
+    grid = [float(line.get("y1")) for line in document.findall(".//{*}line")]
+    (line,) = document.findall(".//{*}polyline")
+    points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
+    assert len(points) == len(values)
+    for (_, y), value in zip(points, values, strict=True):
+        share = value / max(values) if max(values) else 0.0
+        assert y == pytest.approx(max(grid) + (min(grid) - max(grid)) * share, abs=0.1)
+    assert [x for x, _ in points] == sorted({x for x, _ in points})
+    assert f"last {values[-1]:.3f}" in "".join(document.itertext())
 
 
 def test_batches_are_runs_of_several_films():

@@ -147,6 +147,45 @@ def test_accumulated_gradients(m2s, catalog, tmp_path):
     assert ran.json()["steps"] == 8
 
 
+def test_mixed_precision(m2s, catalog, quick, tmp_path):
+    """Networks in bf16 train too, if to other numbers; the weights stay fp32 and losses finite."""
+    out = tmp_path / "e.safetensors"
+    assert train(m2s, catalog, out, *QUICK, "--precision", "bf16").status == 0
+    curve = losses(out)
+    assert np.isfinite(curve).all()
+    assert curve != losses(quick)
+    assert curve[0] == pytest.approx(losses(quick)[0], rel=0.05)
+    assert {tensor.dtype for tensor in load_file(out).values()} == {torch.float32}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(
+    not torch.cuda.is_available() and not os.environ.get("FAIL_WITHOUT_CUDA"), reason="no CUDA device here"
+)
+def test_on_a_gpu(m2s, catalog, tmp_path):
+    """A training on CUDA, in mixed precision, gives an encoder that the CPU runs."""
+    out = tmp_path / "e.safetensors"
+    ran = m2s("train", "shot", "--catalog", catalog, "--out", out, "--device", "cuda", *QUICK)
+    assert ran.status == 0, ran.stderr
+    assert np.isfinite(losses(out)).all()
+    with Catalog.open(catalog) as opened:
+        features = make_encoder(str(out), device="cpu").encode_frames(KeyFrameSource(opened).frames(0, 0, 2))
+    assert np.isfinite(features).all()
+
+
+def test_a_network_with_running_statistics(m2s, catalog, tmp_path):
+    """They settle before the first step; the key network has its own, which follow those of the query network."""
+    out = tmp_path / "e.safetensors"
+    ran = train(m2s, catalog, out, *QUICK, "--set", "backbone=test_resnet", "--set", "epochs=2")
+    assert ran.status == 0, ran.stderr
+    state = load_file(out.with_suffix(".training.safetensors"))
+    name = "0.bn1.running_mean"
+    assert state[f"task.query.{name}"].abs().sum() > 0
+    assert not torch.equal(state[f"task.query.{name}"], state[f"task.key.{name}"])
+    drift = (state[f"task.query.{name}"] - state[f"task.key.{name}"]).norm()
+    assert drift < state[f"task.query.{name}"].norm()
+
+
 def test_shotcol_trains(m2s, catalog, tmp_path):
     """The recipe for comparison, on films long enough for its runs."""
     arguments = ("--recipe", "shotcol", "--set", "run_shots=18", *QUICK)
