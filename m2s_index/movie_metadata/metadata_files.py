@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2s_index.movie_metadata import condensed_movies, movielens
 from m2s_index.errors import UsageError
 from m2s_index.metadata import MovieMetadata, read_metadata
+from m2s_index.movie_metadata import condensed_movies, movielens
 from m2s_index.movie_metadata.movielens import MovieLens, Ratings
 
 KINDS = {
