@@ -16,7 +16,9 @@ from m2s_index.types import Image
 
 
 class KeyFrameSource:
-    """The films of a catalogue as they are when it is made; several threads may read at once."""
+    """The films of a catalogue as they are when it is made, in an order that follows from their contents alone;
+    several threads may read at once.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         """Find the films and their key-frame files.
@@ -27,18 +29,18 @@ class KeyFrameSource:
         """
         self._folder = catalog.keyframes_folder
         with catalog.read() as session:
-            movies = list_movies(session)
-            rows = session.execute(select(MovieRow.id, MovieRow.keyframes_file)).all()
-        if not movies:
+            movies = {movie.movie_id: movie for movie in list_movies(session)}
+            columns = select(MovieRow.id, MovieRow.keyframes_file, MovieRow.fingerprint)
+            # By content: films are stored in the order that decoders were done with them.
+            rows = session.execute(columns.order_by(MovieRow.fingerprint)).all()
+        if not rows:
             raise UsageError(f"the catalogue in {catalog.folder} holds no film; index some with 'm2s index build'")
-        self._crops = [movie.crop for movie in movies]
-        files = {row.id: row.keyframes_file for row in rows}
-        self._files = [files[movie.movie_id] for movie in movies]
-        self._shots = tuple(movie.shots for movie in movies)
+        self._crops = [movies[row.id].crop for row in rows]
+        self._files = [row.keyframes_file for row in rows]
+        self._fingerprints = [row.fingerprint for row in rows]
+        self._shots = tuple(movies[row.id].shots for row in rows)
         missing = [
-            movie.name
-            for movie, file in zip(movies, self._files, strict=True)
-            if not keyframe_path(self._folder, file).is_file()
+            movies[row.id].name for row in rows if not keyframe_path(self._folder, row.keyframes_file).is_file()
         ]
         if missing:
             raise KeyFrameError(
@@ -54,7 +56,7 @@ class KeyFrameSource:
     @property
     def digest(self) -> str:
         """SHA-256 in hexadecimal of which films these are and how they are cut."""
-        return hashlib.sha256(json.dumps([self._files, self._shots]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self._fingerprints, self._shots]).encode()).hexdigest()
 
     def frames(self, film: int, first_shot: int, count: int) -> list[Image]:
         """The middle key frame of each of ``count`` shots, inside the film's bars.
