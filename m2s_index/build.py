@@ -23,7 +23,7 @@ from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import Failure, forget_lost, record_failure
 from m2s_index.index_file import IndexFile
 from m2s_index.index_kinds import Kind
-from m2s_index.index_writer import write_index
+from m2s_index.index_writer import stray_files, write_index
 from m2s_index.lost_labels import LostLabel
 from m2s_index.matrix_writer import register_encoder
 from m2s_index.metadata import MovieMetadata, apply_metadata
@@ -171,6 +171,8 @@ class Builder:
                     record_failure(session, failure)
             self._stored_encoder = register_encoder(session, self._encoder.identity)
         sweep_keyframes(self._catalog)
+        for path in stray_files(self._catalog):
+            path.unlink(missing_ok=True)
 
     def _to_embed(self, movie_ids: Sequence[int]) -> list[int]:
         with self._catalog.read() as session:

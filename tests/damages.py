@@ -158,7 +158,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         _by_sql(f"UPDATE shots SET start_frame = start_frame + 1, end_frame = end_frame + 1 WHERE {_OF_BETA}"),
         BETA,
     ),
-    "a text for a time": (_by_sql(f"UPDATE shots SET end_pts = 'late' WHERE {_OF_BETA} AND \"index\" = 3"), BETA),
+    "a text for a time": (
+        _by_sql(f"UPDATE shots SET end_pts = 'late' WHERE {_OF_BETA} AND \"index\" = 3"),
+        "table shots",
+    ),
     "a scene half a second late": (
         _by_sql(
             "UPDATE scenes SET start_seconds = start_seconds + 0.5, end_seconds = end_seconds + 0.5 "

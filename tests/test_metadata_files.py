@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m2s_index import movielens
 from m2s_index.errors import UsageError
 from m2s_index.metadata import MovieMetadata
+from m2s_index.movie_metadata import movielens
 from m2s_index.movie_metadata.metadata_files import read_metadata_files
 from m2s_index.movie_metadata.movielens import read_title
 

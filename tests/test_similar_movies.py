@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from m2s_index import similar_movies
 from m2s_index.errors import MissingExtraError
+from m2s_index.movie_metadata import similar_movies
 from m2s_index.movie_metadata.similar_movies import (
     alike_synopses,
     cowatch,
