@@ -91,7 +91,7 @@ def _facts_fault(
         return "a path that is none, or not that of its name"
     if fingerprint != MARKED and (len(fingerprint) != 64 or int(fingerprint, 16) < 0):
         return "a fingerprint that is none"
-    if min(width, height, frames) < 1 or min(size, damaged) < 0 or rotation not in (0, 90, 180, 270):
+    if min(width, height, frames) < 1 or min(size, damaged) < 0 or abs(rotation) > 360:
         return "stream facts that cannot be"
     if start_pts >= end_pts or any(Fraction(rate) <= 0 for rate in (sample_aspect, frame_rate, time_base)):
         return "times or rates that cannot be"
