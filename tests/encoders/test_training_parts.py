@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from m2s_index.encoders.training.greedy_selection import select_pairs  # noqa: E402
 from m2s_index.encoders.training.info_nce import info_nce  # noqa: E402
 from m2s_index.encoders.training.key_queue import KeyQueue  # noqa: E402
 from m2s_index.encoders.training.momentum import follow  # noqa: E402
 from m2s_index.encoders.training.neighbourhood import choose_positives, neighbours  # noqa: E402
 from m2s_index.encoders.training.schedules import learning_rate  # noqa: E402
-from m2s_index.encoders.training.window_mining import window_scores  # noqa: E402
+from m2s_index.pairing.greedy import select_pairs  # noqa: E402
+from m2s_index.pairing.windows import window_scores  # noqa: E402
 
 
 def unit(generator, rows, dimension=5):
