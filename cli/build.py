@@ -142,7 +142,7 @@ def build(
             with known.read() as session:
                 meanwhile = bool(list_movies(session))
             if meanwhile:  # another process made the catalogue since we looked
-                plan = plan_build(known, paths, options, pool, shots_from=shots_from)
+                plan = plan_build(known, paths, options, pool, shots_from=shots_from, retry_failed=retry_failed)
         result = _run(catalog_folder, encoder, options, plan, pool, index_kind, table)
     _report(result, output_format, catalog_folder)
     click.get_current_context().exit(1 if result.failures else 0)
@@ -157,10 +157,11 @@ def _limits(timeout: float | None, memory_limit: float | None) -> dict[str, Any]
 def _failed_paths(known: Catalog) -> tuple[Path, ...]:
     """The files that could not be read, and are still there."""
     from m2s_index.failures import list_failures
+    from m2s_index.files import is_there
 
     with known.read() as session:
         paths = [Path(failure.path) for failure in list_failures(session)]
-    return tuple(path for path in paths if path.exists())
+    return tuple(path for path in paths if is_there(path))
 
 
 def _count_files(count: int) -> None:

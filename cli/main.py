@@ -85,12 +85,10 @@ def _damage(ctx: click.Context) -> str | None:
     folder: Path | None = ctx.meta.get(CATALOG_KEY)
     if folder is None or not folder.is_dir():
         return None
-    from m2s_index.catalog import Catalog
-    from m2s_index.verify import verify_catalog
+    from m2s_index.verify import verify_folder
 
     try:
-        with Catalog.open(folder) as catalog:
-            problems = verify_catalog(catalog).problems
+        problems = verify_folder(folder).problems
     except M2SError as exc:
         return str(exc)
     if not problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from m2s_index.cli.output import print_csv, say
 if TYPE_CHECKING:
     from m2s_index.filters import SceneFilter
     from m2s_index.search import QueryResult, Searcher
+
+
+_ID = re.compile("[0-9]{1,18}", re.ASCII)
+"""Longer numbers are beyond SQLite's."""
 
 
 def print_batch(searcher: Searcher, file: Path, k: int, wanted: SceneFilter, output_format: str) -> None:
@@ -66,7 +71,7 @@ def _references(file: Path) -> list[int | str]:
     references = [line for line in lines if line]
     if not references:
         raise UsageError(f"{file}: no scene in it; write a REF a line")
-    return [int(line) if line.isascii() and line.isdigit() else line for line in references]
+    return [int(line) if _ID.fullmatch(line) else line for line in references]
 
 
 def _told(results: Iterator[QueryResult], count: int) -> Iterator[QueryResult]:

@@ -27,6 +27,12 @@ class Placement:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
+def choose_dtype(device: torch.device, precision: str | None) -> torch.dtype:
+    """What a network computes in: ``precision``, fp32 or bf16; None takes bf16 on CUDA and fp32 on the CPU."""
+    bf16 = precision == "bf16" or (precision is None and device.type == "cuda")
+    return torch.bfloat16 if bf16 else torch.float32
+
+
 def choose_device(device: str | None) -> torch.device:
     """The device asked for, or CUDA where there is one, else the CPU.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from m2s_index.encoders.placement import Placement, choose_device
+from m2s_index.encoders.placement import Placement, choose_device, choose_dtype
 from m2s_index.encoders.slowfast_network import DIMENSION, FAST_FRAMES, SlowFast, Variant, slow_frames
 from m2s_index.encoders.slowfast_weights import load_slowfast
 from m2s_index.encoders.weights import sha256
@@ -106,8 +106,7 @@ def load(
     if threads is not None:
         torch.set_num_threads(threads)
     network, variant = load_slowfast(weights)
-    bf16 = precision == "bf16" or (precision is None and chosen.type == "cuda")
-    placement = Placement(chosen, torch.bfloat16 if bf16 else torch.float32, batch_size=1, channels_last=False)
+    placement = Placement(chosen, choose_dtype(chosen, precision), batch_size=1, channels_last=False)
     identity = EncoderIdentity(
         name=name,
         architecture=_architecture(variant),

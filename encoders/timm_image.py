@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from m2s_index.encoders.frames import check_frame, mean_feature
-from m2s_index.encoders.placement import Placement, choose_device
+from m2s_index.encoders.placement import Placement, choose_device, choose_dtype
 from m2s_index.encoders.torchvision_shim import import_torchvision
 from m2s_index.encoders.weights import hub_file, load_into, sha256
 from m2s_index.errors import EncoderError, UsageError, WeightsError
@@ -154,15 +154,13 @@ def load_timm(
 
 def place(network: nn.Module, device: torch.device, precision: str | None) -> Placement:
     """Move a network to its device for inference and say how it is to run."""
-    on_cuda = device.type == "cuda"
-    bf16 = precision == "bf16" or (precision is None and on_cuda)
     # One convolution only is a transformer's patch embedding, which gains nothing from channels-last.
     channels_last = sum(isinstance(module, nn.Conv2d) for module in network.modules()) > 1
     network.eval().requires_grad_(False).to(device)
     if channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    return Placement(device, dtype, _CUDA_BATCH if on_cuda else _CPU_BATCH, channels_last)
+    batch_size = _CUDA_BATCH if device.type == "cuda" else _CPU_BATCH
+    return Placement(device, choose_dtype(device, precision), batch_size, channels_last)
 
 
 def forward(network: nn.Module, inputs: Tensor, placement: Placement) -> Float32Array:

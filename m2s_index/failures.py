@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from m2s_index.files import is_there
 from m2s_index.schema import FailureRow, now_text
 from m2s_index.types import FileIdentity
 
@@ -52,7 +53,7 @@ def forget_failure(session: Session, path: str) -> None:
 def forget_lost(session: Session) -> None:
     """Forget failures of files that are no longer there."""
     for path in session.scalars(select(FailureRow.path)).all():
-        if not Path(path).exists():
+        if not is_there(Path(path)):
             forget_failure(session, path)
 
 

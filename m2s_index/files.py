@@ -29,6 +29,11 @@ CATALOG_PARTS = frozenset({CATALOG_DATABASE, f"{CATALOG_DATABASE}-wal", "keyfram
 """What lies in a catalogue's folder: its stored pictures could be taken for film."""
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file, as far as one may look: of a closed folder nothing is there."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises there
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A file that may be film. ``claims_video``: it was named, or its ending says so."""

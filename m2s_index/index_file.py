@@ -27,6 +27,8 @@ from m2s_index.vectors import VectorIndex, load_index
 
 FILE_NAME = re.compile(r"[0-9]+-[0-9]+\.faiss", re.ASCII)
 ASKED_FOR = "asked for"
+MAX_INTEGER = (1 << 63) - 1
+"""SQLite's: a generation cannot be counted on from it."""
 REMEDY = "rebuild it with 'm2s index repair'"
 
 
@@ -131,7 +133,7 @@ def index_file(reader: Reader, encoder: StoredEncoder) -> IndexFile | None:
         "FROM index_files WHERE encoder_id = ?",
         (encoder.encoder_id,),
     )
-    if row is None or any(type(row[at]) is not int for at in (2, 6, 8, 9)):
+    if row is None or any(type(row[at]) is not int for at in (2, 6, 8, 9)) or row[2] >= MAX_INTEGER:
         return None
     return IndexFile(*row)
 

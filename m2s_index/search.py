@@ -17,7 +17,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
 from m2s_index.filters import NO_FILTER, SceneFilter, resolve, same_for_any_query, without_movie
 from m2s_index.matrices import StoredEncoder, find_encoder, identity_key
-from m2s_index.nearest import Float64Array, Found, nearest_of_each
+from m2s_index.nearest import QUERIES_AT_ONCE, Float64Array, Found, nearest_of_each
 from m2s_index.reading import Reader
 from m2s_index.refs import find_scene, scenes_by_id
 from m2s_index.scene_columns import NO_SCENES, SceneColumns
@@ -26,7 +26,6 @@ from m2s_index.selection import Selection
 from m2s_index.types import EncoderIdentity, Float32Array, Int64Array, Scene, SearchHit
 
 CACHED_FILTERS = 64
-QUERIES_AT_ONCE = 4096
 
 _Known = tuple[Scene, str | None, int | None]
 """A scene, its movie's title and year."""

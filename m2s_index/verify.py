@@ -150,11 +150,7 @@ def bad_settings(reader: Reader) -> list[str]:
 
 def misplaced_labels(reader: Reader) -> list[LostLabel]:
     """Labels of times that their films do not have."""
-    lengths = {}
-    for movie_id, seconds in reader.rows("SELECT movie_id, max(end_seconds) FROM scenes GROUP BY movie_id"):
-        if isinstance(seconds, int | float):
-            lengths[movie_id] = float(seconds)
-    return lost_labels(reader, lengths)
+    return lost_labels(reader, dict(reader.rows("SELECT movie_id, max(end_seconds) FROM scenes GROUP BY movie_id")))
 
 
 def unreadable_films(catalog: Catalog, reader: Reader) -> dict[int, str]:
@@ -200,8 +196,6 @@ def _not_embedded(reader: Reader, encoders: list[StoredEncoder]) -> Iterator[str
 
 def _sources(reader: Reader) -> Iterator[str]:
     for stored, size, modified in reader.rows("SELECT path, size_bytes, modified_ns FROM movies ORDER BY id"):
-        if type(stored) is not bytes:
-            continue
         path = os.fsdecode(stored)
         try:
             status = Path(path).stat()

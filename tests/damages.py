@@ -160,7 +160,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "a text for a time": (
         _by_sql(f"UPDATE shots SET end_pts = 'late' WHERE {_OF_BETA} AND \"index\" = 3"),
-        "table shots",
+        BETA,
     ),
     "a scene half a second late": (
         _by_sql(

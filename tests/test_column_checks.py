@@ -55,6 +55,29 @@ def test_title_and_year_of_another_type(own_catalog, built_catalog, m2s):
     assert contents(own_catalog) == contents(built_catalog)
 
 
+def test_two_values_of_another_type_in_one_row(own_catalog, m2s):
+    """A film without a path goes, and with it what else was wrong in its row."""
+    sql(own_catalog, f"UPDATE movies SET path = 'text', title = x'41' WHERE id = {ALPHA}")
+    assert m2s("index", "verify", "--catalog", own_catalog).status == 1
+    assert m2s("index", "repair", "--catalog", own_catalog).status == 0
+    assert m2s("index", "verify", "--catalog", own_catalog).status == 0
+
+
+def test_rotation_by_odd_degrees(own_catalog, m2s):
+    """Films may be turned by any angle, either way; by more than a whole turn none is."""
+    for degrees, status in ((-35, 0), (270, 0), (361, 1)):
+        sql(own_catalog, f"UPDATE movies SET rotation_degrees = {degrees} WHERE id = {ALPHA}")
+        assert m2s("index", "verify", "--catalog", own_catalog).status == status
+
+
+def test_last_generation(own_catalog, m2s):
+    """From the largest number that SQLite has there is no next generation: repair counts anew."""
+    sql(own_catalog, "UPDATE index_files SET generation = 9223372036854775807")
+    assert m2s("index", "repair", "--catalog", own_catalog).status == 0
+    assert sql(own_catalog, "SELECT generation FROM index_files") == [(1,)]
+    assert m2s("index", "verify", "--catalog", own_catalog).status == 0
+
+
 def test_label_without_an_end(own_catalog, m2s):
     """A label that starts and does not end is of no stretch, nor of the whole film."""
     sql(own_catalog, LABEL.format(1.0, "NULL", "'beach'"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from catalog_contents import contents, sql
+from unprivileged import run_unprivileged
 
 from m2s_index.catalog import Catalog
 from m2s_index.failures import Failure, list_failures, record_failure
@@ -101,6 +102,22 @@ def test_changed_film_that_cannot_be_read(own_films, own_catalog, m2s):
         assert m2s("index", "build", own_films, "--catalog", own_catalog).status == 1
         assert contents(own_catalog) == before
         assert failing(m2s, own_catalog).keys() == {"Short.mp4"}
+
+
+def test_failure_in_a_closed_folder(own_films, own_catalog, m2s):
+    """Of a folder that may not be looked into nothing is there: its failures are forgotten, and no build fails."""
+    closed = own_films / "closed"
+    closed.mkdir()
+    (closed / "bad.mp4").write_text("no film")
+    m2s("index", "build", own_films, "--catalog", own_catalog)
+    assert failing(m2s, own_catalog).keys() == {"bad.mp4"}
+    closed.chmod(0)
+    try:
+        retried = run_unprivileged("index", "build", "--retry-failed", "--catalog", own_catalog)
+        assert retried.returncode == 0, retried.stderr
+    finally:
+        closed.chmod(0o755)
+    assert failing(m2s, own_catalog) == {}
 
 
 def test_retry_without_failures(own_films, own_catalog, m2s):

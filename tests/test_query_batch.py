@@ -63,6 +63,7 @@ def test_notes_are_said_once(built_catalog, batch, m2s):
     [
         ("Short#0\nNobody#3\n", (), "Nobody"),
         ("Short#0\n99999\n", (), "99999"),
+        ("9" * 5000, (), "9999"),
         ("\n \n", (), "no scene in it"),
         ("Short#0\n", ("--html", "x.html"), "goes with --scene"),
         ("Short#0\n", ("--scene", "Short#0"), "either --scene REF or --batch FILE"),

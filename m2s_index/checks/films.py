@@ -26,11 +26,11 @@ _FILMS = (
 )
 _SHOTS = (
     'SELECT movie_id, "index", start_frame, end_frame, start_pts, end_pts, transition, transition_start_frame, '
-    "transition_end_frame, keyframe_pts FROM shots WHERE typeof(movie_id) = 'integer' ORDER BY movie_id, \"index\""
+    'transition_end_frame, keyframe_pts FROM shots ORDER BY movie_id, "index"'
 )
 _SCENES = (
     'SELECT movie_id, id, "index", first_shot, end_shot, start_pts, end_pts, start_seconds, end_seconds, '
-    "duration_seconds FROM scenes WHERE typeof(movie_id) = 'integer' ORDER BY movie_id, \"index\""
+    'duration_seconds FROM scenes ORDER BY movie_id, "index"'
 )
 MARKED = ""
 """The fingerprint of a film that the next build shall read anew: no file has it."""

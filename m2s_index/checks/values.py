@@ -6,6 +6,7 @@ finds one has found damage, or another's hand.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 from m2s_index.checks.films import MARKED
+from m2s_index.names import display_path
 from m2s_index.reading import Reader
 from m2s_index.schema import Base, ExactFraction
 from m2s_index.titles import guess_title
@@ -30,14 +32,16 @@ _FRACTION = re.compile(rb"-?[0-9]{1,20}/[1-9][0-9]{0,19}")
 
 @dataclass(frozen=True)
 class WrongValue:
-    """Where it is: ``row`` is the rowid."""
+    """Where it is: ``row`` is the rowid, ``film`` the name of the film that the row is of, where known."""
 
     table: str
     row: int
     column: str
+    film: str | None
 
     def __str__(self) -> str:
-        return f"table {self.table}, row {self.row}, column {self.column}"
+        film = f" of {self.film}" if self.film else ""
+        return f"table {self.table}, row {self.row}, column {self.column}{film}"
 
 
 def missing_columns(reader: Reader) -> Iterator[str]:
@@ -66,7 +70,8 @@ def wrong_values(reader: Reader) -> Iterator[WrongValue]:
                 query = f'SELECT rowid, CAST("{column.name}" AS BLOB) FROM "{table.name}"'  # noqa: S608
                 texts = reader.rows(query if rational else f"{query} WHERE {odd}")
                 rows += [row for row, value in texts if value is not None and _is_wrong(value, rational)]
-            yield from (WrongValue(table.name, row, column.name) for row in sorted(set(rows)))
+            for row in sorted(set(rows)):
+                yield WrongValue(table.name, row, column.name, _film(reader, table.name, row))
 
 
 def mend_value(session: Session, wrong: WrongValue) -> str:
@@ -82,7 +87,7 @@ def mend_value(session: Session, wrong: WrongValue) -> str:
         return f"{wrong}: deleted"
     if wrong.table == "movies" and wrong.column in ("title", "year"):
         # A build keeps what is known of a film: a title that is none would stay.
-        name = session.execute(text("SELECT name FROM movies WHERE rowid = :row"), {"row": wrong.row}).scalar_one()
+        name = session.scalar(text("SELECT name FROM movies WHERE rowid = :row"), {"row": wrong.row})
         title, year = guess_title(str(name))
         session.execute(update(table).where(here).values(title=title, year=year), {"row": wrong.row})
         return f"{wrong}: title and year guessed from the name"
@@ -92,6 +97,16 @@ def mend_value(session: Session, wrong: WrongValue) -> str:
         values |= {"fingerprint": MARKED, "options": "{}"}
     session.execute(update(table).where(here).values(values), {"row": wrong.row})
     return f"{wrong}: emptied"
+
+
+def _film(reader: Reader, table: str, row: int) -> str | None:
+    """Name of the film that a row is of; the name itself may be damaged."""
+    if table not in OF_FILMS:
+        return None
+    owner = "rowid" if table == "movies" else "movie_id"
+    query = f'SELECT CAST(name AS BLOB) FROM movies WHERE id = (SELECT {owner} FROM "{table}" WHERE rowid = ?)'  # noqa: S608
+    found = reader.first(query, (row,))
+    return display_path(os.fsdecode(found[0])) if found and found[0] else None
 
 
 def _kind(column: Column[object]) -> str:

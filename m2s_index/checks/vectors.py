@@ -9,7 +9,7 @@ import numpy as np
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogDamagedError, IndexFileError
-from m2s_index.index_file import OpenedIndex, index_state, open_index, stored_vectors
+from m2s_index.index_file import IndexState, OpenedIndex, index_state, open_index, stored_vectors
 from m2s_index.matrices import StoredEncoder, decode_matrix, identity_key, stored_encoder
 from m2s_index.reading import Reader
 
@@ -31,10 +31,10 @@ def encoders_by_state(reader: Reader) -> tuple[list[StoredEncoder], dict[int, st
             encoder = stored_encoder(encoder_id, name, identity)
         except CatalogDamagedError:
             encoder = None
-        if encoder and type(name) is str and identity_key(encoder.identity) == key:
+        if encoder and identity_key(encoder.identity) == key:
             sound.append(encoder)
         else:
-            bad[encoder_id] = str(name)
+            bad[encoder_id] = name
     return sound, bad
 
 
@@ -70,7 +70,7 @@ def _is_sound(matrix: list[Any], encoder: StoredEncoder, of_scenes: bool) -> boo
     rows, columns, dtype, data = matrix
     try:
         vectors = decode_matrix(data, rows, columns, dtype, "")
-    except (CatalogDamagedError, TypeError, ValueError):
+    except (CatalogDamagedError, ValueError):
         return False
     if columns != encoder.identity.dimension or not np.isfinite(vectors).all():
         return False
@@ -106,17 +106,16 @@ def index_faults(
         opened = open_index(catalog, encoder)
     except IndexFileError as exc:
         return str(exc), {}, notes
-    return None, dict(_other_vectors(reader, encoder, opened, bad)), notes
+    return None, dict(_other_vectors(reader, encoder, state, opened, bad)), notes
 
 
 def _other_vectors(
-    reader: Reader, encoder: StoredEncoder, opened: OpenedIndex, bad: dict[Matrix, str]
+    reader: Reader, encoder: StoredEncoder, state: IndexState, opened: OpenedIndex, bad: dict[Matrix, str]
 ) -> Iterator[tuple[Matrix, str]]:
     """Movies of which an index file that keeps its vectors holds others than the database."""
     if not opened.index.keeps_rows:
         return
     names = dict(reader.rows("SELECT id, name FROM movies"))
-    state = index_state(reader, encoder)
     entries = state.embeddings.less(state.fresh)
     sound = np.array([(movie, encoder.encoder_id) not in bad for movie in entries.movie_ids.tolist()], np.bool_)
     entries = entries.only(sound)

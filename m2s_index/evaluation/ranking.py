@@ -14,15 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from m2s_index.metrics import Float64Array
-from m2s_index.nearest import Found, nearest_of_each
+from m2s_index.nearest import QUERIES_AT_ONCE, Found, nearest_of_each
 from m2s_index.types import Float32Array, Int64Array, Metric, SceneEmbeddings
 from m2s_index.vectors import build_index
 
 DISTANCES_AT_ONCE = 1 << 22
 """Distances in memory at once: 32 MiB of them, and as much again for their order."""
-
-QUERIES_AT_ONCE = 4096
-"""FAISS's matrix products take as many queries at a time; fewer make each one dearer."""
 
 
 @dataclass(frozen=True, eq=False)
