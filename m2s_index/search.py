@@ -142,7 +142,7 @@ class Searcher:
         with self._catalog.reader() as reader:
             state = self._current(reader)
             scene = None if exclude_scene_id is None else find_scene(reader, str(exclude_scene_id))
-            return self._search(reader, state, query[None], k, wanted, [scene])[0]
+            return next(self._search(reader, state, query[None], k, wanted, [scene]))
 
     def search_vectors(
         self, vectors: Float32Array, k: int, wanted: SceneFilter = NO_FILTER,
@@ -155,7 +155,7 @@ class Searcher:
         queries = np.stack([self._checked(vector, encoder) for vector in vectors])
         with self._catalog.reader() as reader:
             state = self._current(reader)
-            return self._search(reader, state, queries, k, wanted, [None] * len(queries))
+            return list(self._search(reader, state, queries, k, wanted, [None] * len(queries)))
 
     def _current(self, reader: Reader) -> SearchState:
         state = current_state(self._catalog, reader, self.encoder, self._state, use_gpu=self._use_gpu)
@@ -201,14 +201,13 @@ class Searcher:
     def _search(
         self, reader: Reader, state: SearchState, vectors: Float32Array, k: int, wanted: SceneFilter,
         queries: Sequence[Scene | None],
-    ) -> list[QueryResult]:  # fmt: skip
+    ) -> Iterator[QueryResult]:  # fmt: skip
         """One result for each of float32 [Q, D]; ``queries`` are the scenes that they are of, where they are."""
         if wanted.other_movies and len(queries) > 1:
             # What is left differs from query to query: each is a search of its own.
-            alone = (
-                self._search(reader, state, v[None], k, wanted, [q]) for v, q in zip(vectors, queries, strict=True)
-            )
-            return [result for results in alone for result in results]
+            for vector, query in zip(vectors, queries, strict=True):
+                yield from self._search(reader, state, vector[None], k, wanted, [query])
+            return
         selection = self._selection(reader, state, wanted, queries[0])
         fetched = k + any(query is not None for query in queries)
         parts = [
@@ -222,12 +221,11 @@ class Searcher:
         ids = np.unique(np.concatenate([ids for ids, _ in nearest]))
         known = scenes_by_id(reader, ids.tolist())
         state.check_movies(ids, [known[i][0].movie_id if i in known else None for i in ids.tolist()])
-        results = []
+        # One by one: the hits of thousands of queries, held at once, keep Python's garbage collector busy.
         for query, (ids, distances) in zip(queries, nearest, strict=True):
             hits = self._hits(known, ids, distances)
             left = () if hits or not wanted else (f"nothing left by {wanted.describe()}",)
-            results.append(QueryResult(query, self.encoder.name, hits, (*state.notes, *left)))
-        return results
+            yield QueryResult(query, self.encoder.name, hits, (*state.notes, *left))
 
     def _selection(
         self, reader: Reader, state: SearchState, wanted: SceneFilter, query: Scene | None
