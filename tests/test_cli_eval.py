@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -267,6 +268,19 @@ def test_latex_is_well_formed(catalog, m2s):
         for line in re.sub(r"\\begin.*?\\end\{tabular\}", "", text, flags=re.DOTALL).split("\n")
         if line
     )
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+def test_latex_is_set_by_latex(catalog, m2s, tmp_path):
+    """Tables of labels full of special characters, in a document that has nothing but \\input."""
+    (tmp_path / "tables.tex").write_text(
+        evaluated(m2s, catalog, "--label", "genre", "--published", "--format", "latex").stdout, "utf-8"
+    )
+    (tmp_path / "paper.tex").write_text(r"\documentclass{article}\begin{document}\tiny\input{tables}\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
 def test_a_querys_own_film(catalog, m2s, tmp_path):
