@@ -44,10 +44,11 @@ def shots(
     """
     hurry()
     from m2s_index.errors import UsageError
-    from m2s_index.extract import find_shots
     from m2s_index.names import display_name
+    from m2s_index.parallel_shots import find_shots_in_parallel
     from m2s_index.shots import MIN_SHOT_SECONDS, make_detector
     from m2s_index.timelines import write_timeline
+    from m2s_index.workers import usable_cores
 
     if shots_from and not (detector is None and min_shot_seconds is None):
         raise UsageError("--shots-from takes the shots as they are listed: leave out --detector and --min-shot")
@@ -56,7 +57,7 @@ def shots(
     else:
         shortest = MIN_SHOT_SECONDS if min_shot_seconds is None else min_shot_seconds
         finder = make_detector(detector or "adaptive", min_shot_seconds=shortest)
-    read, found = find_shots(file, finder)
+    read, found = find_shots_in_parallel(file, finder, usable_cores())
 
     def seconds(pts: int) -> float:
         return float((pts - read.start_pts) * read.info.time_base)

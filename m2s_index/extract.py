@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from m2s_index.errors import DamagedVideoError
 from m2s_index.keyframe_picker import KeyFramePicker
 from m2s_index.keyframe_store import encode_jpeg
 from m2s_index.scenes import film_scenes
-from m2s_index.shots import Boundary, ShotDetector, make_detector
+from m2s_index.segments import SampleBlock
+from m2s_index.shots import Boundary, SampleDetector, ShotDetector, make_detector
 from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, Transition, VideoInfo
 from m2s_index.video import CLOCKED_FORMATS, FramePictures, VideoReader
 
@@ -62,6 +63,23 @@ def find_shots(
         detector = make_detector(detector)
     pass_ = _Pass(path, BuildOptions(), detector, threads=threads, keep_pictures=False)
     shots = [found.shot for found in pass_.run()]
+    return pass_.result(), shots
+
+
+def shots_of_samples(
+    path: Path, info: VideoInfo, detector: SampleDetector, blocks: Iterable[SampleBlock]
+) -> tuple[FilmRead, list[Shot]]:
+    """``find_shots`` of a film whose frames were decoded elsewhere, all of them and undamaged.
+
+    Args:
+        info: as ``VideoReader`` has it.
+        blocks: samples of every frame, in order of presentation.
+
+    Raises:
+        DamagedVideoError: the film is much shorter than it says.
+    """
+    pass_ = _Pass(path, BuildOptions(), detector, threads=1, keep_pictures=False)
+    shots = [found.shot for found in pass_.run_samples(info, detector, blocks)]
     return pass_.result(), shots
 
 
@@ -177,19 +195,13 @@ class _Pass:
         self._shots = 0
         self._open: Boundary | None = None
         self._bars = BarFinder()
+        self._picker = KeyFramePicker(options.frames_per_shot)
 
     def run(self, on_progress: Callable[[int, float], None] | None = None) -> Iterator[ShotFound]:
         with VideoReader(self._path, threads=self._threads, intra_only=self._detector.intra_only) as reader:
-            self._reader = reader
-            info = reader.info
-            self._pictures = FramePictures(info, self._options.keyframe_px)
-            self._seconds_per_pts = float(info.time_base)
-            self._picker = KeyFramePicker(self._options.frames_per_shot)
+            self._begin(reader.info)
             for count, (pts, frame) in enumerate(reader.frames(), start=1):
-                number = self._number(pts)
-                self._times.append(number, pts)
-                self._last_duration = frame.duration
-                seconds = (pts - self._times.first_pts) * self._seconds_per_pts
+                number, seconds = self._append(pts, frame.duration)
                 if self._keep_pictures and self._picker.wants(seconds):
                     self._picker.offer(number, pts, seconds, frame)
                     if self._bars.wants(seconds):
@@ -198,16 +210,43 @@ class _Pass:
                     yield self._close_shot(boundary)
                 if on_progress:
                     on_progress(count, seconds)
-            for boundary in self._detector.finish():
-                yield self._close_shot(boundary)
-            yield self._close_shot(None)
-            self._check_length()
+            self._damaged_packets = reader.damaged_packets
+            yield from self._finish()
+
+    def run_samples(
+        self, info: VideoInfo, detector: SampleDetector, blocks: Iterable[SampleBlock]
+    ) -> Iterator[ShotFound]:
+        """The same from samples of frames that were decoded elsewhere, undamaged."""
+        self._begin(info)
+        for block in blocks:
+            for pts, samples in zip(block.pts.tolist(), block.samples, strict=True):
+                number, seconds = self._append(pts, block.last_duration)
+                for boundary in detector.push_samples(samples, number, seconds):
+                    yield self._close_shot(boundary)
+        yield from self._finish()
+
+    def _begin(self, info: VideoInfo) -> None:
+        self._info = info
+        self._damaged_packets = 0
+        self._pictures = FramePictures(info, self._options.keyframe_px)
+        self._seconds_per_pts = float(info.time_base)
+
+    def _append(self, pts: int, duration: int) -> tuple[int, float]:
+        """Take the next frame's time; returns its number, and its seconds from the first."""
+        number = self._number(pts)
+        self._times.append(number, pts)
+        self._last_duration = duration
+        return number, (pts - self._times.first_pts) * self._seconds_per_pts
+
+    def _finish(self) -> Iterator[ShotFound]:
+        for boundary in self._detector.finish():
+            yield self._close_shot(boundary)
+        yield self._close_shot(None)
+        self._check_length()
 
     def result(self) -> FilmRead:
-        reader, times = self._reader, self._times
-        return FilmRead(
-            reader.info, self._crop(), times.first_pts, self._end_pts(), self._frames(), reader.damaged_packets
-        )
+        first_pts, frames = self._times.first_pts, self._frames()
+        return FilmRead(self._info, self._crop(), first_pts, self._end_pts(), frames, self._damaged_packets)
 
     def _number(self, pts: int) -> int:
         """The frame's number: counted, or, where frames are skipped, from its time."""
@@ -216,7 +255,7 @@ class _Pass:
         if not self._detector.intra_only:
             return self._times.frames
         seconds = (pts - self._times.first_pts) * self._seconds_per_pts
-        return max(self._times.frames, round(seconds * self._reader.info.frame_rate))
+        return max(self._times.frames, round(seconds * self._info.frame_rate))
 
     def _close_shot(self, boundary: Boundary | None) -> ShotFound:
         """The shot that ends at ``boundary``, or with the film."""
@@ -251,7 +290,7 @@ class _Pass:
 
         Where only intra frames are decoded, the film goes on after the last of them: as long as stated.
         """
-        info = self._reader.info
+        info = self._info
         step = self._last_duration or round(1 / (info.frame_rate * info.time_base))
         end = self._times.last_pts + max(1, step)
         if self._detector.intra_only and info.duration_pts:
@@ -263,11 +302,11 @@ class _Pass:
         if not self._detector.intra_only:
             return self._times.frames
         seconds = (self._end_pts() - self._times.first_pts) * self._seconds_per_pts
-        return max(self._times.frames, round(seconds * self._reader.info.frame_rate))
+        return max(self._times.frames, round(seconds * self._info.frame_rate))
 
     def _check_length(self) -> None:
         """Refuse what is mostly missing; count a missing end as damage where nothing else was found."""
-        info = self._reader.info
+        info = self._info
         decoded = float((self._end_pts() - self._times.first_pts) * info.time_base)
         # A clock's length is only guessed from its first and last time stamp.
         stated = None if info.format in CLOCKED_FORMATS else info.duration_seconds
@@ -277,4 +316,4 @@ class _Pass:
                 "the file is truncated or damaged, copy or convert it again"
             )
         if stated and decoded < WHOLE_SHARE * stated - 1:
-            self._reader.damaged_packets = max(1, self._reader.damaged_packets)
+            self._damaged_packets = max(1, self._damaged_packets)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from m2s_index.errors import UsageError
 from m2s_index.types import Transition
 
 if TYPE_CHECKING:
     import av
+
+    from m2s_index.detectors.luma import Samples
 
 MIN_SHOT_SECONDS = 0.25
 
@@ -60,6 +62,15 @@ class ShotDetector(Protocol):
 
     def finish(self) -> Sequence[Boundary]:
         """Return the boundaries still open. Nothing can be pushed afterwards."""
+        ...
+
+
+@runtime_checkable
+class SampleDetector(ShotDetector, Protocol):
+    """A detector that sees no more of a frame than ``detectors.luma`` samples, whoever has taken them."""
+
+    def push_samples(self, samples: Samples, index: int, seconds: float) -> Sequence[Boundary]:
+        """``push`` of the frame that the samples, uint8 [height, width], are of."""
         ...
 
 

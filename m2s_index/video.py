@@ -9,7 +9,7 @@ import contextlib
 import heapq
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,9 @@ RESTART_SECONDS = 1.0
 """A clock that goes back by more has started again; one that goes back by less is only unsteady."""
 CLOCKED_FORMATS = frozenset({"mpegts", "mpeg"})
 """Broadcasts and discs: their time stamps are a clock's, which starts again where recordings are joined."""
+RESTARTING_CODECS = frozenset({"hevc", "vp8", "vp9", "av1", "libdav1d", "libaom-av1"})
+"""What follows an intra frame that a container marks is decoded without what came before it."""
+H264_IDR = 5
 MOST_REORDERED_FRAMES = 16
 """No codec lets a frame be shown more frames later than it is decoded."""
 
@@ -101,6 +104,12 @@ class VideoReader:
     ) -> None:
         self._container.close()
 
+    @property
+    def first_frame(self) -> VideoFrame:
+        """The film's first frame, before the first call of ``frames`` or ``seek``."""
+        assert self._first is not None
+        return self._first
+
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """(pts, frame) of every frame in order of presentation, once; pts in ``info.time_base``.
 
@@ -113,7 +122,7 @@ class VideoReader:
         restart = RESTART_SECONDS / self.info.time_base
         last: int | None = None
         shift = 0
-        timed = self._timed()
+        timed = self.stated_frames()
         coming = next(timed, None)
         while coming is not None:
             (stated, frame), coming = coming, next(timed, None)
@@ -149,8 +158,8 @@ class VideoReader:
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
 
-    def _timed(self) -> Iterator[tuple[int | None, VideoFrame]]:
-        """Each frame with its time as the file states it."""
+    def stated_frames(self) -> Iterator[tuple[int | None, VideoFrame]]:
+        """``frames`` with their times as the file states them, or None."""
         if self.info.format != "avi":
             while self._first is not None:
                 frame, self._first = self._first, None
@@ -168,6 +177,35 @@ class VideoReader:
                 self._first = next(self._decoded, None)
             if len(frames) > MOST_REORDERED_FRAMES or self._first is None:
                 yield heapq.heappop(times) if times else None, frames.popleft()
+
+    def restart_points(self, wanted: Sequence[int]) -> list[int]:
+        """Times in pts at which decoding can begin anew: intra frames which nothing that is shown later goes back
+        behind, of the wanted times the last ones before. None where the codec does not tell. The reader is of
+        no use for frames afterwards.
+        """
+        found = []
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            for pts in wanted:
+                self._container.seek(pts, stream=self._stream)
+                packet = next(self._container.demux(self._stream))
+                if packet.pts is not None and packet.is_keyframe and self._restarts(bytes(packet)):
+                    found.append(packet.pts)
+        return found
+
+    def _restarts(self, packet: bytes) -> bool:
+        codec = self._stream.codec_context
+        if codec.name != "h264":
+            return self.info.codec in RESTARTING_CODECS
+        # An intra frame of H.264 need not end references; of five bits that say what a unit is, 5 is one that does.
+        configuration = codec.extradata or b""
+        if configuration[:1] != b"\x01" or len(configuration) < 5:
+            return False
+        size, at = (configuration[4] & 3) + 1, 0
+        while at + size < len(packet):
+            if packet[at + size] & 0x1F == H264_IDR:
+                return True
+            at += size + int.from_bytes(packet[at : at + size], "big")
+        return False
 
     def _decode(self) -> Iterator[VideoFrame]:
         errors = 0

@@ -18,6 +18,7 @@ import numpy as np
 from m2s_index.clips import ClipFound, ClipsRead
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, ShotFound
+from m2s_index.segments import SampleBlock, SegmentRead
 from m2s_index.shots import Boundary
 from m2s_index.types import BuildOptions, ClipSpec, Crop, Shot, VideoInfo
 
@@ -27,7 +28,8 @@ MOST_BYTES = 1 << 27
 
 @dataclass(frozen=True)
 class Job:
-    """One file to look at ("probe"), to read whole ("film"), or whose scenes' clips are to be read ("clips").
+    """One file to look at ("probe"), to read whole ("film"), whose scenes' clips are to be read ("clips"), or of
+    which samples of one segment are wanted ("samples"), whose (start, end) in pts is in ``spans``.
 
     ``cuts`` where a film's shots are known; ``clip`` where an encoder wants clips. Where its scenes are known,
     ``spans`` are their (start, end) in pts, and ``crop`` what lies inside its bars.
@@ -60,7 +62,7 @@ class Failed:
     no_video: bool = False
 
 
-Message = VideoInfo | ShotFound | ClipFound | FilmRead | ClipsRead | Progress | Failed
+Message = VideoInfo | ShotFound | ClipFound | FilmRead | ClipsRead | SampleBlock | SegmentRead | Progress | Failed
 
 
 def send_job(connection: Connection, job: Job) -> None:
@@ -99,6 +101,9 @@ def send(connection: Connection, message: Message) -> None:
         case ClipFound():
             data = message.frames.tobytes()
             head |= {"scene": message.scene, "shape": message.frames.shape}
+        case SampleBlock():
+            data = message.pts.astype("<i8").tobytes() + message.samples.tobytes()
+            head |= {"shape": message.samples.shape, "last_duration": message.last_duration}
         case ShotFound():
             data = b"".join(message.pictures) if message.pictures else None
             head["shot"] = asdict(message.shot)
@@ -130,6 +135,10 @@ def receive(connection: Connection) -> Message:
                 return _shot_found(head, connection)
             case "ClipFound":
                 return _clip_found(head, connection)
+            case "SampleBlock":
+                return _sample_block(head, connection)
+            case "SegmentRead":
+                return _checked(SegmentRead, head)
             case "ClipsRead":
                 return _checked(ClipsRead, head)
             case "Progress":
@@ -164,12 +173,28 @@ def _shot_found(head: dict[str, Any], connection: Connection) -> ShotFound:
 
 def _clip_found(head: dict[str, Any], connection: Connection) -> ClipFound:
     scene, shape = head["scene"], head["shape"]
-    if type(scene) is not int or len(shape) != 4 or not all(type(size) is int and size > 0 for size in shape):
+    if type(scene) is not int or not _is_shape(shape, 4):
         raise WorkerError("a worker sent a clip of an impossible scene or shape")
     data = connection.recv_bytes(MOST_BYTES)
     if math.prod(shape) != len(data):
         raise WorkerError("a worker sent a clip of another size than it said")
     return ClipFound(scene, np.frombuffer(data, np.uint8).reshape(shape))
+
+
+def _sample_block(head: dict[str, Any], connection: Connection) -> SampleBlock:
+    shape, duration = head["shape"], head["last_duration"]
+    if type(duration) is not int or not _is_shape(shape, 3):
+        raise WorkerError("a worker sent samples of an impossible shape or duration")
+    data = connection.recv_bytes(MOST_BYTES)
+    times = shape[0] * 8
+    if times + math.prod(shape) != len(data):
+        raise WorkerError("a worker sent samples of another size than it said")
+    pts = np.frombuffer(data, "<i8", shape[0])
+    return SampleBlock(pts.astype(np.int64), np.frombuffer(data, np.uint8, offset=times).reshape(shape), duration)
+
+
+def _is_shape(shape: list[int], dimensions: int) -> bool:
+    return len(shape) == dimensions and all(type(size) is int and size > 0 for size in shape)
 
 
 def _crop(values: dict[str, int] | None) -> Crop | None:

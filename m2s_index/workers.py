@@ -96,7 +96,7 @@ class WorkerPool:
         self, jobs: Iterable[Job], *, hold: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[Job, Message]]:
         """Do all jobs; yields what the workers say, as it comes. Every job ends with one of ``VideoInfo``
-        (a probe), ``FilmRead``, ``ClipsRead`` or ``Failed``.
+        (a probe), ``FilmRead``, ``ClipsRead``, ``SegmentRead`` or ``Failed``.
 
         Args:
             hold: while it returns true, nothing is taken from the workers, and they wait.
@@ -169,7 +169,7 @@ def _limit_waiting(connection: Connection) -> None:
 
 
 def _ends(job: Job, message: Message) -> bool:
-    ends = {"probe": "VideoInfo", "film": "FilmRead", "clips": "ClipsRead"}
+    ends = {"probe": "VideoInfo", "film": "FilmRead", "clips": "ClipsRead", "samples": "SegmentRead"}
     return isinstance(message, Failed) or type(message).__name__ == ends[job.kind]
 
 
@@ -204,6 +204,7 @@ def _do(connection: Connection, job: Job) -> None:
 
     from m2s_index.clips import ClipsRead, read_clips
     from m2s_index.extract import ShotFound, extract
+    from m2s_index.segments import read_segment
     from m2s_index.video import probe
 
     said, shots = 0.0, 0
@@ -218,6 +219,10 @@ def _do(connection: Connection, job: Job) -> None:
     try:
         if job.kind == "probe":
             send(connection, probe(path))
+            return
+        if job.kind == "samples":
+            for part in read_segment(path, *job.spans[0]):
+                send(connection, part)
             return
         if job.kind == "clips" and job.clip:
             px, threads = job.options.keyframe_px, job.threads

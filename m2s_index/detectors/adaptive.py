@@ -13,6 +13,7 @@ from m2s_index.detectors.bursts import LEAD_FRAMES, is_burst
 from m2s_index.detectors.cuts import NEIGHBOURS, cut_candidates, cut_score, neighbourhood
 from m2s_index.detectors.dissolves import DissolveFinder
 from m2s_index.detectors.fades import FadeTracker
+from m2s_index.detectors.luma import LumaSampler, Samples
 from m2s_index.detectors.timeline import Timeline
 from m2s_index.detectors.window import RATE_FRAMES, FrameWindow
 from m2s_index.shots import MIN_SHOT_SECONDS, Boundary
@@ -35,6 +36,7 @@ class AdaptiveDetector:
 
     def __init__(self, *, min_shot_seconds: float = MIN_SHOT_SECONDS) -> None:
         self._timeline = Timeline(min_shot_seconds)
+        self._sampler = LumaSampler()
         self._fades = FadeTracker()
         self._window: FrameWindow | None = None
         self._finder: DissolveFinder | None = None
@@ -44,11 +46,24 @@ class AdaptiveDetector:
 
     def push(self, frame: av.VideoFrame, index: int, seconds: float) -> Sequence[Boundary]:
         """See ``ShotDetector.push``."""
-        window = self._window
-        if window is None:
-            window = self._window = FrameWindow(frame, RATE_FRAMES)
+        window = self._open(self._sampler.shape(frame), seconds)
+        self._sampler.sample(frame, window.coming)
+        return self._advance(window, index, seconds)
+
+    def push_samples(self, samples: Samples, index: int, seconds: float) -> Sequence[Boundary]:
+        """See ``SampleDetector.push_samples``."""
+        window = self._open(samples.shape, seconds)
+        window.coming[...] = samples
+        return self._advance(window, index, seconds)
+
+    def _open(self, shape: tuple[int, ...], seconds: float) -> FrameWindow:
+        if self._window is None:
+            self._window = FrameWindow(shape, RATE_FRAMES)
             self._timeline.start(seconds)
-        window.append(frame, index, seconds)
+        return self._window
+
+    def _advance(self, window: FrameWindow, index: int, seconds: float) -> Sequence[Boundary]:
+        window.append(index, seconds)
         if not window.full:
             return ()
         if self._finder is None:

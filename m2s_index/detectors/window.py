@@ -6,17 +6,12 @@ compared with never depends on how the frames arrived.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from m2s_index.detectors.cuts import Changes, frame_changes
 from m2s_index.detectors.gradual import Moments, contrast, moments, thumbnails
-from m2s_index.detectors.luma import LumaSampler, Samples
-
-if TYPE_CHECKING:
-    import av
+from m2s_index.detectors.luma import Samples
 
 RATE_FRAMES = 25
 """The frame rate is the median of this many frames' distances."""
@@ -32,9 +27,8 @@ class FrameWindow:
     ``append``; ``thumbs`` float32 [T, cells], ``changes``, ``moments`` and ``contrast`` by ``measure``.
     """
 
-    def __init__(self, first: av.VideoFrame, capacity: int) -> None:
-        self._sampler = LumaSampler()
-        rows, columns = self._sampler.shape(first)
+    def __init__(self, shape: tuple[int, ...], capacity: int) -> None:
+        rows, columns = shape
         self.filled = 0
         self._measured = 0
         self._samples: Samples = np.zeros((capacity, rows, columns), np.uint8)
@@ -48,9 +42,14 @@ class FrameWindow:
         """No frame fits any more."""
         return self.filled == len(self._samples)
 
-    def append(self, frame: av.VideoFrame, index: int, seconds: float) -> None:
-        """Take one frame's samples."""
-        self._sampler.sample(frame, self._samples[self.filled])
+    @property
+    def coming(self) -> Samples:
+        """Where the next frame's samples are to be put, before it is appended."""
+        samples: Samples = self._samples[self.filled]
+        return samples
+
+    def append(self, index: int, seconds: float) -> None:
+        """Take the frame whose samples are there already."""
         self._seconds[self.filled] = seconds
         self._indices[self.filled] = index
         self.filled += 1
