@@ -17,7 +17,8 @@ from m2s_index.encoders.placement import choose_device
 from m2s_index.encoders.timm_image import TimmImageEncoder, describe, place, pretrained_config
 from m2s_index.encoders.torchvision_shim import import_torchvision
 from m2s_index.encoders.training.checkpoint import read_header, save_tensors
-from m2s_index.encoders.training.config import FEATURES, ShotConfig, config_from
+from m2s_index.encoders.training.config import with_values
+from m2s_index.encoders.training.shot_config import FEATURES, ShotConfig
 from m2s_index.encoders.weights import fill, read_weights, sha256
 from m2s_index.errors import EncoderError, UsageError, WeightsError, first_line
 from m2s_index.types import EncoderIdentity
@@ -83,7 +84,7 @@ def load_shot_encoder(
     if header.get("kind") != _KIND:
         raise WeightsError(f"{path}: holds a {header.get('kind')!r}, not a {_KIND!r}; name the --out of a training")
     try:
-        config = config_from(header["config"])
+        config = with_values(ShotConfig(), header["config"])
         network = make_shot_network(config)
     except (KeyError, AttributeError, EncoderError, UsageError) as exc:
         raise WeightsError(f"{path}: its network cannot be made ({exc}); train it again") from exc

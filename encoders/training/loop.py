@@ -36,11 +36,6 @@ class Task(Protocol):
         """All that is to be kept in checkpoints; what of it is trained requires gradients."""
         ...
 
-    @property
-    def batch_samples(self) -> int:
-        """Samples in a batch, for the rate that is shown."""
-        ...
-
     def begin(self) -> None:
         """Made ready before the first step; not called where a training is resumed."""
         ...
@@ -56,11 +51,12 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task is trained; ``steps`` are the optimiser's, each of ``accumulate`` batches."""
+    """How a task is trained; ``steps`` are the optimiser's, each of ``accumulate`` batches of ``batch_samples``."""
 
     steps: int
     warmup_steps: int
     accumulate: int
+    batch_samples: int
     optimiser: Optimiser
     learning_rate: float
     weight_decay: float
@@ -130,7 +126,7 @@ def train(
         curve.append(CurvePoint(_step(task, optimiser, plan, step, rate, checkpoints), rate))
         done = step + 1 - first
         seconds = time.monotonic() - begun
-        samples = done * plan.accumulate * task.batch_samples
+        samples = done * plan.accumulate * plan.batch_samples
         left = seconds / done * (plan.steps - step - 1)
         on_step(StepDone(step + 1, plan.steps, curve[-1], samples / seconds, left))
         if (step + 1) % checkpoints.every_steps == 0 or step + 1 == plan.steps:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from m2s_index.encoders.training.augmentation import Augmentation
-from m2s_index.encoders.training.config import FEATURES, ShotConfig
 from m2s_index.encoders.training.info_nce import info_nce
 from m2s_index.encoders.training.key_queue import KeyQueue
 from m2s_index.encoders.training.loader import BatchLoader
 from m2s_index.encoders.training.loop import seed_batch
 from m2s_index.encoders.training.momentum import follow
 from m2s_index.encoders.training.neighbourhood import choose_positives, neighbours
+from m2s_index.encoders.training.place import Place
+from m2s_index.encoders.training.shot_config import FEATURES, ShotConfig
 
 _SETTLING_BATCHES = 24
 """After so many batches a running mean at timm's momentum of 0.1 has forgotten 92 % of where it began."""
@@ -35,9 +36,7 @@ class ShotContrast(nn.Module):
         config: ShotConfig,
         loader: BatchLoader,
         augmentation: Augmentation,
-        device: torch.device,
-        *,
-        bf16: bool,
+        place: Place,
     ) -> None:
         super().__init__()
         projection = nn.Sequential(
@@ -46,23 +45,19 @@ class ShotContrast(nn.Module):
         self.query = nn.Sequential(network, projection)
         self.key = copy.deepcopy(self.query).requires_grad_(False).eval()
         self.queue = KeyQueue(config.queue_size, config.dimension)
-        self.to(device)
+        self.to(place.device)
         self._config = config
         self._loader = loader
         self._augmentation = augmentation
-        self._device = device
-        self._bf16 = bf16
-        self._candidates = neighbours(config.films_per_batch, config.run_shots, config.neighbourhood, device=device)
+        self._place = place
+        self._candidates = neighbours(
+            config.films_per_batch, config.run_shots, config.neighbourhood, device=place.device
+        )
 
     @property
     def module(self) -> nn.Module:
         """Networks and queue."""
         return self
-
-    @property
-    def batch_samples(self) -> int:
-        """Shots in a batch."""
-        return self._config.batch_shots
 
     def encoder_tensors(self) -> Mapping[str, Tensor]:
         """E_shot's own weights: the trained network without its projection."""
@@ -86,7 +81,7 @@ class ShotContrast(nn.Module):
     def batch_loss(self, number: int) -> Tensor:
         """The loss of batch ``number``, whose keys then go into the queue."""
         pictures, shots = self._loader.batch(number)
-        pictures, shots = pictures.to(self._device), shots.to(self._device)
+        pictures, shots = pictures.to(self._place.device), shots.to(self._place.device)
         with torch.no_grad():
             keys = self._embed(self.key, self._augmentation(pictures))
         queries = self._embed(self.query, self._augmentation(pictures))
@@ -106,9 +101,9 @@ class ShotContrast(nn.Module):
         """A view of each picture of a batch, and the shots."""
         pictures, shots = self._loader.batch(number)
         seed_batch(self._config.seed, number)
-        return self._augmentation(pictures.to(self._device)), shots.to(self._device)
+        return self._augmentation(pictures.to(self._place.device)), shots.to(self._place.device)
 
     def _embed(self, network: nn.Module, views: Tensor) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(self._place.device.type, torch.bfloat16, enabled=self._place.bf16):
             outputs = network(views)
         return normalize(outputs.float(), dim=1)

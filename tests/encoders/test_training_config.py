@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from m2s_index.encoders.training.config import (
-    FEATURES,
-    PRESETS,
-    config_from,
-    parse_settings,
-    read_settings,
-    resolve_config,
-)
+from m2s_index.encoders.training.config import parse_settings, read_settings, with_values
+from m2s_index.encoders.training.shot_config import FEATURES, PRESETS, ShotConfig, resolve_config
 from m2s_index.errors import UsageError
 
 PAPER = PRESETS["paper"]
@@ -55,7 +49,7 @@ def test_values_take_their_places_in_order():
     assert (config.epochs, config.temperature, config.backbone) == (7, 1.0, "test_vit")
     assert config.queue_size == PRESETS["small"].queue_size
     assert isinstance(config.temperature, float)
-    assert config_from(config.as_dict()) == config
+    assert with_values(ShotConfig(), config.as_dict()) == config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -80,7 +74,7 @@ def test_toml(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["epoch=5"], "unknown setting 'epoch'; choose one of: recipe, backbone"),
+        (["epoch=5"], "unknown setting 'epoch'; choose one of: accumulate, optimiser"),
         (["epochs"], "write NAME=VALUE"),
         (["epochs=2.5"], "epochs 2.5: must be a whole number"),
         (["epochs=many"], "epochs 'many': must be a whole number"),

@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.nn.functional import normalize  # noqa: E402
 
-from m2s_index.encoders.training.config import FEATURES, resolve_config  # noqa: E402
+from m2s_index.encoders.training.place import Place  # noqa: E402
+from m2s_index.encoders.training.shot_config import FEATURES, resolve_config  # noqa: E402
 from m2s_index.encoders.training.shot_contrast import ShotContrast  # noqa: E402
 
 VALUES = {
@@ -30,7 +31,9 @@ def task():
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, FEATURES))
     config = resolve_config("small", "m2s", VALUES)
-    made = ShotContrast(network, config, Batches(), lambda p: p.float() / 255, torch.device("cpu"), bf16=False)
+    made = ShotContrast(
+        network, config, Batches(), lambda p: p.float() / 255, Place(torch.device("cpu"), bf16=False)
+    )
     with torch.no_grad():  # so that keys and queries differ
         for parameter in made.query.parameters():
             parameter += 0.02 * torch.randn_like(parameter)

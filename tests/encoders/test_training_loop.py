@@ -21,8 +21,6 @@ HEADER = {"kind": "line", "config": {"epochs": 3}, "films": "abc"}
 class Line(torch.nn.Module):
     """Fits one weight to 3 by squares: gradients can be written down. Noise comes from torch's generator."""
 
-    batch_samples = 1
-
     def __init__(self, noise=0.0, bad_batch=None, value=math.nan):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
@@ -46,7 +44,7 @@ class Line(torch.nn.Module):
 
 
 def plan(steps=6, accumulate=1, optimiser="sgd"):
-    return Plan(steps, 2, accumulate, optimiser, 0.1, 0.0, seed=5)
+    return Plan(steps, 2, accumulate, 1, optimiser, 0.1, 0.0, seed=5)
 
 
 def run(task, path, *, of=None, resume=False, every=2, header=HEADER):
