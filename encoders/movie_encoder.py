@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,46 +15,33 @@ from m2s_index.encoders.training.config import with_values
 from m2s_index.encoders.training.movie_config import MovieConfig, SignalName
 from m2s_index.encoders.weights import fill, read_weights
 from m2s_index.errors import UsageError, WeightsError
-from m2s_index.types import Float32Array
+from m2s_index.types import EncoderIdentity, Float32Array
 
 _KIND = "movie encoder"
-
-
-@dataclass(frozen=True)
-class ShotFeatures:
-    """Which encoder's shot features a network takes: its name, its identity's key, and how many numbers a shot."""
-
-    encoder: str
-    key: str
-    dimension: int
 
 
 class MovieEncoder:
     """A trained E_movie."""
 
     def __init__(
-        self, path: Path, network: MovieNetwork, config: MovieConfig, taken: ShotFeatures, device: torch.device
+        self,
+        path: Path,
+        network: MovieNetwork,
+        config: MovieConfig,
+        features_of: EncoderIdentity,
+        device: torch.device,
     ) -> None:
+        self.features_of = features_of
+        """The encoder whose shot features it takes."""
         self._path = path
         self._network = network.to(device).eval()
         self._config = config
-        self._taken = taken
         self._device = device
 
     @property
     def signal(self) -> SignalName:
         """What it was taught similarity by."""
         return self._config.signal
-
-    @property
-    def features_of(self) -> str:
-        """The identity's key of the encoder whose shot features it takes."""
-        return self._taken.key
-
-    @property
-    def encoder_name(self) -> str:
-        """What that encoder was called in the catalogue that it was trained on."""
-        return self._taken.encoder
 
     @torch.inference_mode()
     def encode_shots(self, features: Float32Array) -> Float32Array:
@@ -91,21 +77,24 @@ class MovieEncoder:
         return scores
 
     def _tensor(self, features: Float32Array) -> Tensor:
-        if features.ndim != 2 or features.shape[1] != self._taken.dimension:
+        wanted = self.features_of
+        if features.ndim != 2 or features.shape[1] != wanted.dimension:
             raise UsageError(
-                f"{self._path}: takes shot features of {self._taken.dimension} numbers, as {self._taken.encoder} "
-                f"gives them, not {list(features.shape)}; give it those of that encoder"
+                f"{self._path}: takes shot features by encoder {wanted.name}, {wanted.dimension} numbers a shot; "
+                f"{list(features.shape)} are others"
             )
         return torch.from_numpy(features).to(self._device)
 
 
-def save_movie_encoder(path: Path, tensors: Mapping[str, Tensor], config: MovieConfig, taken: ShotFeatures) -> None:
+def save_movie_encoder(
+    path: Path, tensors: Mapping[str, Tensor], config: MovieConfig, features_of: EncoderIdentity
+) -> None:
     """Write a trained network, what it was trained with, and what it takes.
 
     Raises:
         TrainingError: the file cannot be written.
     """
-    save_tensors(path, tensors, {"kind": _KIND, "config": config.as_dict(), "features": vars(taken)})
+    save_tensors(path, tensors, {"kind": _KIND, "config": config.as_dict(), "features_of": features_of.as_dict()})
 
 
 def load_movie_encoder(path: Path, *, device: str | None = None) -> MovieEncoder:
@@ -125,9 +114,9 @@ def load_movie_encoder(path: Path, *, device: str | None = None) -> MovieEncoder
         raise WeightsError(f"{path}: holds a {header.get('kind')!r}, not a {_KIND!r}; name the --out of a training")
     try:
         config = with_values(MovieConfig(), header["config"])
-        taken = ShotFeatures(**header["features"])
-        network = MovieNetwork(taken.dimension, config.hidden, config.features)
+        features_of = EncoderIdentity(**header["features_of"])
+        network = MovieNetwork(features_of.dimension, config.hidden, config.features)
     except (KeyError, AttributeError, TypeError, RuntimeError, UsageError) as exc:
         raise WeightsError(f"{path}: its network cannot be made ({exc}); train it again") from exc
     fill(network, read_weights(path), path)
-    return MovieEncoder(path, network, config, taken, chosen)
+    return MovieEncoder(path, network, config, features_of, chosen)

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from m2s_index.errors import CatalogDamagedError, UsageError
+from m2s_index.errors import CatalogDamagedError, CatalogError, UsageError
 from m2s_index.reading import Reader
 from m2s_index.types import EncoderIdentity, Float32Array, Metric
 
@@ -93,6 +93,33 @@ def decode_matrix(data: bytes, rows: int, columns: int, dtype: str, where: str) 
         )
     matrix: Float32Array = np.frombuffer(data, kind).reshape(rows, columns).astype(np.float32)
     return matrix
+
+
+def film_features(reader: Reader, encoder: StoredEncoder, movie_id: int, *, shots: int, name: str) -> Float32Array:
+    """A film's shots as an encoder sees them: float32 [shots, D], as they are stored.
+
+    Args:
+        shots: how many the film has.
+        name: what it is called in messages.
+
+    Raises:
+        CatalogError: there are none, or no longer.
+        CatalogDamagedError: they do not fit the film, or are not finite.
+    """
+    query = "SELECT rows, columns, dtype, data FROM features WHERE movie_id = ? AND encoder_id = ?"
+    row = reader.first(query, (movie_id, encoder.encoder_id))
+    if row is None:
+        raise CatalogError(
+            f"the catalogue has no shot features of '{name}' by '{encoder.name}', or no longer: "
+            f"'m2s index build --encoder {encoder.name}' makes them"
+        )
+    rows, columns, dtype, data = row
+    features = decode_matrix(data, rows, columns, dtype, f"'{name}' by '{encoder.name}'")
+    if features.shape != (shots, encoder.identity.dimension) or not np.isfinite(features).all():
+        raise CatalogDamagedError(
+            f"the shot features of '{name}' by '{encoder.name}' are damaged: run 'm2s index repair'"
+        )
+    return features
 
 
 def stored_encoder(encoder_id: int, name: str, identity: str) -> StoredEncoder:

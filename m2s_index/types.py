@@ -176,6 +176,22 @@ class SearchHit:
     score: float
 
 
+@dataclass(frozen=True, eq=False)
+class FilmPairs:
+    """Pairs of films by their numbers, int64 [P] and [P], and which are ``similar``, bool [P]."""
+
+    first: Int64Array
+    second: Int64Array
+    similar: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def at(self, where: Int64Array | NDArray[np.bool_]) -> FilmPairs:
+        """Some of them, by place or by mask."""
+        return FilmPairs(self.first[where], self.second[where], self.similar[where])
+
+
 @dataclass(frozen=True)
 class FileIdentity:
     """What tells one file from another: ``fingerprint`` is hex SHA-256 over the size and the first,

@@ -66,11 +66,11 @@ def load_state(path: Path, expected: Mapping[str, Any]) -> dict[str, Tensor]:
 
     Args:
         path: its checkpoint.
-        expected: the header that the training would write now.
+        expected: the header that the training would write now: its kind, its config, and what it learns from.
 
     Raises:
         WeightsError: the file is missing, damaged or no checkpoint of this kind.
-        UsageError: the training was begun with other settings or on other films.
+        UsageError: the training was begun with other settings, or learned from something else.
     """
     header = read_header(path)
     if header.get("kind") != expected["kind"]:
@@ -82,9 +82,9 @@ def load_state(path: Path, expected: Mapping[str, Any]) -> dict[str, Tensor]:
             f"{path}: this training was begun with other settings: {'; '.join(changed)}. Resume it with the same, "
             "or begin another with a new --out"
         )
-    if header.get("films") != expected["films"]:
-        raise UsageError(
-            f"{path}: the catalogue's films have changed since this training was begun; "
-            "begin another with a new --out"
-        )
+    for what in expected.keys() - {"kind", "config"}:
+        if header.get(what) != expected[what]:
+            raise UsageError(
+                f"{path}: the {what} have changed since this training was begun; begin another with a new --out"
+            )
     return read_weights(path)

@@ -1,11 +1,13 @@
-"""What training asks of whoever has the films. The library's own is ``m2s_index.training_source``."""
+"""What trainings ask of whoever has the films. The library's own are ``m2s_index.training_source``, of key
+frames, and ``m2s_index.movie_source``, of shot features.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from m2s_index.types import Image
+from m2s_index.types import EncoderIdentity, FilmPairs, Float32Array, Image
 
 
 class TrainingSource(Protocol):
@@ -23,4 +25,32 @@ class TrainingSource(Protocol):
 
     def frames(self, film: int, first_shot: int, count: int) -> list[Image]:
         """A picture of each of ``count`` neighbouring shots: RGB, uint8 [height, width, 3], of any size."""
+        ...
+
+
+class MovieSource(Protocol):
+    """Films by number, as one encoder sees their shots, and which of them are similar; read from one thread."""
+
+    @property
+    def shots(self) -> Sequence[int]:
+        """How many shots each film has: at least one."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What tells these films from others: a training is only continued on the same."""
+        ...
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder's."""
+        ...
+
+    @property
+    def pairs(self) -> FilmPairs:
+        """Some similar pairs of films, and some that are not."""
+        ...
+
+    def features(self, film: int) -> Float32Array:
+        """A film's shots: float32 [shots, D]."""
         ...

@@ -1,0 +1,84 @@
+"""Batches of films from a source: matrices of shot features, read in a thread one batch ahead."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2s_index.encoders.training.movie_pairs import PairSampler
+from m2s_index.encoders.training.source import MovieSource
+from m2s_index.types import Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class MovieBatch:
+    """U films and the P pairs among them that a batch is of.
+
+    ``features`` float32 [U, S, D], S being the longest film's shots; ``real`` bool [U, S], False where a row pads;
+    ``first`` and ``second`` int64 [P], films by place; ``similar`` float32 [P], 1 for similar pairs, else 0.
+    """
+
+    features: Tensor
+    real: Tensor
+    first: Tensor
+    second: Tensor
+    similar: Tensor
+
+
+class MovieBatches:
+    """Reads a sampler's batches. Use it as a context manager, from one thread."""
+
+    def __init__(self, source: MovieSource, sampler: PairSampler, *, shots: int, seed: int) -> None:
+        """Args: ``shots`` a film, at most: of a longer one as many are drawn; ``seed``: which."""
+        self._source = source
+        self._sampler = sampler
+        self._shots = shots
+        self._seed = seed
+        self._thread = ThreadPoolExecutor(1, "m2s-batches")
+        self._ahead: dict[int, Future[MovieBatch]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def batch(self, number: int) -> MovieBatch:
+        """Batch ``number``; each film is in it once, however many pairs it is in.
+
+        Raises:
+            CatalogError: a film's features are damaged, or no longer there.
+        """
+        reading = self._ahead.pop(number, None) or self._thread.submit(self._read, number)
+        self._ahead = {number + 1: self._thread.submit(self._read, number + 1)}
+        return reading.result()
+
+    def _read(self, number: int) -> MovieBatch:
+        pairs = self._sampler.batch(number)
+        films, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+        first, second = np.split(places, 2)
+        matrices = [self._drawn(number, film) for film in films.tolist()]
+        lengths = torch.tensor([len(matrix) for matrix in matrices])
+        return MovieBatch(
+            torch.nn.utils.rnn.pad_sequence([torch.from_numpy(matrix) for matrix in matrices], batch_first=True),
+            torch.arange(int(lengths.max())) < lengths[:, None],
+            torch.from_numpy(first),
+            torch.from_numpy(second),
+            torch.from_numpy(pairs.similar.astype(np.float32)),
+        )
+
+    def _drawn(self, number: int, film: int) -> Float32Array:
+        """A film's shots, or some of them in order: the same for one batch's number wherever it is asked for."""
+        features = self._source.features(film)
+        if len(features) <= self._shots:
+            return features
+        generator = np.random.default_rng([self._seed, number, film])
+        return features[np.sort(generator.choice(len(features), self._shots, replace=False))]

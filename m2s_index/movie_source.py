@@ -1,0 +1,154 @@
+"""A catalogue's films as E_movie's training sees them: shot features, and pairs that metadata calls similar."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from m2s_index.catalog import Catalog
+from m2s_index.errors import UsageError
+from m2s_index.matrices import StoredEncoder, film_features, find_encoder
+from m2s_index.movie_metadata.known_titles import link_movies
+from m2s_index.movie_metadata.movie_signals import title_pairs
+from m2s_index.reading import Reader
+from m2s_index.schema import MovieRow
+from m2s_index.sessions import reader_of
+from m2s_index.types import EncoderIdentity, FilmPairs, Float32Array
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Indexed films that are not trained on: of no known movie, without shot features by the encoder, or of a movie
+    of which there is another film (it must not be on both sides of a split).
+    """
+
+    unknown: int
+    not_embedded: int
+    again: int
+
+
+@dataclass(frozen=True)
+class _Film:
+    movie_id: int
+    name: str
+    fingerprint: str
+    title_id: int
+    shots: int
+
+
+class ShotFeatureSource:
+    """The films of a catalogue as they are when it is made, one of each known movie, in an order that follows from
+    their contents alone. ``left_out`` counts the others.
+    """
+
+    def __init__(
+        self, catalog: Catalog, *, signal: str, similar: int, encoder_name: str | None = None, seed: int = 0
+    ) -> None:
+        """Find the films, and the pairs among them.
+
+        Args:
+            signal: one of ``movie_signals.SIGNALS``.
+            similar: how many of the most similar films of each make similar pairs with it.
+            encoder_name: whose shot features are read; the catalogue's default where it is None.
+            seed: of the pairs that are not similar.
+
+        Raises:
+            UsageError: there are no films, features or metadata that pairs could come from, or none of a kind.
+            MissingExtraError: SciPy or scikit-learn is not installed.
+        """
+        self._catalog = catalog
+        with catalog.read() as session:
+            self._encoder = find_encoder(reader_of(session), encoder_name)
+            self._films, self.left_out = _films(session, self._encoder)
+            self._pairs = _pairs(session, self._films, signal, similar, seed)
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """How many shots each film has."""
+        return tuple(film.shots for film in self._films)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal of which films these are, how they are cut, and which pairs are similar."""
+        films = [(film.fingerprint, film.shots) for film in self._films]
+        pairs = [column.tolist() for column in (self._pairs.first, self._pairs.second, self._pairs.similar)]
+        return hashlib.sha256(json.dumps([films, pairs]).encode()).hexdigest()
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The identity of the encoder whose features these are."""
+        return self._encoder.identity
+
+    @property
+    def pairs(self) -> FilmPairs:
+        """Similar pairs, and about as many that are not, each once, ``first`` < ``second``."""
+        return self._pairs
+
+    def features(self, film: int) -> Float32Array:
+        """A film's shots: float32 [shots, D], as they are stored.
+
+        Raises:
+            CatalogError: they are no longer there.
+            CatalogDamagedError: they do not fit the film, or are not finite.
+        """
+        of = self._films[film]
+        with self._catalog.read() as session:
+            return film_features(reader_of(session), self._encoder, of.movie_id, shots=of.shots, name=of.name)
+
+
+def _films(session: Session, encoder: StoredEncoder) -> tuple[list[_Film], LeftOut]:
+    """Films that can be trained on, by content, and how many others there are."""
+    embedded = _embedded(reader_of(session), encoder)
+    titles = link_movies(session)
+    columns = select(MovieRow.id, MovieRow.name, MovieRow.fingerprint)
+    rows = session.execute(columns.order_by(MovieRow.fingerprint, MovieRow.id)).all()
+    known = [row for row in rows if row.id in titles]
+    if not known:
+        raise UsageError(
+            f"none of the {len(rows)} indexed films is of a movie that metadata is known of: import some with "
+            "'m2s movies import FILE', with the films' file names, or their titles and years, in it"
+        )
+    able = [row for row in known if embedded.get(row.id)]
+    films: dict[int, _Film] = {}
+    for row in able:
+        title_id = titles[row.id]
+        films.setdefault(title_id, _Film(row.id, row.name, row.fingerprint, title_id, embedded[row.id]))
+    return [*films.values()], LeftOut(len(rows) - len(known), len(known) - len(able), len(able) - len(films))
+
+
+def _embedded(reader: Reader, encoder: StoredEncoder) -> dict[int, int]:
+    """How many shots each film has that there are shot features of, by movie id."""
+    query = (
+        "SELECT f.movie_id, (SELECT count(*) FROM shots s WHERE s.movie_id = f.movie_id) "
+        "FROM features f WHERE f.encoder_id = ?"
+    )
+    found = dict(reader.rows(query, (encoder.encoder_id,)))
+    if not found:
+        raise UsageError(
+            f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes; name one "
+            "that sees shots with --encoder"
+        )
+    return found
+
+
+def _pairs(session: Session, films: list[_Film], signal: str, similar: int, seed: int) -> FilmPairs:
+    number = {film.title_id: number for number, film in enumerate(films)}
+    found = {
+        (min(ends), max(ends), pair.similar)
+        for pair in title_pairs(session, signal, similar, indexed_only=True, seed=seed)
+        if len(ends := [number[t.title_id] for t in (pair.first, pair.second) if t.title_id in number]) == 2
+    }
+    columns = np.array(sorted(found), np.int64).reshape(-1, 3).T
+    pairs = FilmPairs(columns[0], columns[1], columns[2].astype(bool))
+    for there, kind in ((pairs.similar, "similar"), (~pairs.similar, "dissimilar")):
+        if not there.any():
+            raise UsageError(
+                f"of the {len(films)} films with shot features and metadata no two are {kind} by {signal}, and a "
+                "training needs pairs of both kinds: index more films, import more metadata, or take another signal"
+            )
+    return pairs
