@@ -46,8 +46,11 @@ def movie(given: TrainingOptions, signal: str, encoder_name: str | None) -> None
             catalog, signal=config.signal, similar=config.similar, encoder_name=encoder_name, seed=config.seed
         )
         training = prepare_movie_training(source, config, given.out, resume=given.resume)
-        _announce(training, source.left_out)
+        if place.processes.is_first:
+            _announce(training, source.left_out)
         finished = run_training(training, given, place, unit="pairs")
+        if not place.processes.is_first:
+            return
         trained = load_movie_encoder(given.out, device=given.device)
         scores = {name: score_pairs(trained, source, getattr(training.split, name)) for name in _HELD_OUT}
     if given.output_format == "json":

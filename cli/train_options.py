@@ -149,7 +149,8 @@ def run_training(training: Training, given: TrainingOptions, place: Place, *, un
     from m2s_index.encoders.training.training import RunOptions
 
     begun = time.monotonic()
-    curve = training.run(place, RunOptions(given.resume, given.checkpoint_steps, _Lines(unit).step))
+    lines = _Lines(unit, speaks=place.processes.is_first)
+    curve = training.run(place, RunOptions(given.resume, given.checkpoint_steps, lines.step, place.processes))
     return Finished(training, curve, time.monotonic() - begun)
 
 
@@ -164,8 +165,9 @@ def print_finished(finished: Finished, output_format: str) -> None:
 class _Lines:
     """A line on how it goes every few seconds, and for the last step."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, *, speaks: bool) -> None:
         self._unit = unit
+        self._speaks = speaks
         self._shown = 0.0
 
     def step(self, done: StepDone) -> None:
@@ -173,7 +175,8 @@ class _Lines:
         from m2s_index.cli.estimate import duration
 
         now = time.monotonic()
-        if now - self._shown < _SHOWN_SECONDS and done.step < done.steps:
+        is_time = now - self._shown >= _SHOWN_SECONDS or done.step == done.steps
+        if not (self._speaks and is_time):
             return
         self._shown = now
         say(

@@ -37,9 +37,11 @@ def shot(given: TrainingOptions, recipe: Literal["m2s", "shotcol"]) -> None:
         from m2s_index.training_source import KeyFrameSource
 
         training = prepare_shot_training(KeyFrameSource(catalog), config, given.out, resume=given.resume)
-        _announce(training)
+        if place.processes.is_first:
+            _announce(training)
         finished = run_training(training, given, place, unit="shots")
-    print_finished(finished, given.output_format)
+    if place.processes.is_first:
+        print_finished(finished, given.output_format)
 
 
 def _announce(training: ShotTraining) -> None:

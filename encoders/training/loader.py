@@ -15,6 +15,7 @@ from PIL import ImageOps
 from torch import Tensor
 
 from m2s_index.encoders.timm_image import picture
+from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.encoders.training.sampler import Run, RunSampler
 from m2s_index.encoders.training.source import TrainingSource
 
@@ -24,11 +25,19 @@ _THREADS = 4
 class BatchLoader:
     """Reads a sampler's batches. Use it as a context manager, from one thread."""
 
-    def __init__(self, source: TrainingSource, sampler: RunSampler, run_shots: int, side_px: int) -> None:
+    def __init__(
+        self,
+        source: TrainingSource,
+        sampler: RunSampler,
+        run_shots: int,
+        side_px: int,
+        processes: Processes = ALONE,
+    ) -> None:
         self._source = source
         self._sampler = sampler
         self._run_shots = run_shots
         self._side_px = side_px
+        self._processes = processes
         self._first_of_film = [0, *accumulate(source.shots)]
         self._threads = ThreadPoolExecutor(_THREADS, "m2s-batches")
         self._ahead: dict[int, Sequence[Future[Tensor]]] = {}
@@ -42,19 +51,23 @@ class BatchLoader:
         self._threads.shutdown(cancel_futures=True)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
-        """Pictures uint8 [N, 3, side, side] and their shots int64 [N], which number all films' shots through.
+        """Pictures uint8 [N, 3, side, side] and their shots int64 [N], which number all films' shots through; of
+        several processes each has its share.
 
         Raises:
             KeyFrameError: a film's key frames are missing or damaged.
         """
         reading = self._ahead.pop(number, None) or self._start(number)
         self._ahead = {number + 1: self._start(number + 1)}
-        runs = self._sampler.batch(number)
+        runs = self._runs(number)
         shots = [self._first_of_film[r.film] + r.first_shot + i for r in runs for i in range(self._run_shots)]
         return torch.cat([run.result() for run in reading]), torch.tensor(shots)
 
     def _start(self, number: int) -> list[Future[Tensor]]:
-        return [self._threads.submit(self._read, run) for run in self._sampler.batch(number)]
+        return [self._threads.submit(self._read, run) for run in self._runs(number)]
+
+    def _runs(self, number: int) -> Sequence[Run]:
+        return self._processes.share(self._sampler.batch(number))
 
     def _read(self, run: Run) -> Tensor:
         frames = self._source.frames(run.film, run.first_shot, self._run_shots)

@@ -1,7 +1,8 @@
 """The loop that every training goes through: steps, a schedule, checkpoints, the curve.
 
-What is random in batch n follows from the seed and n alone. With the task's tensors, the optimiser's and the curve,
-whose length says which step is next, a checkpoint is therefore all it takes to go on to the bit.
+What is random in batch n follows from the seed, n and the rank of the process alone. With the task's tensors, the
+optimiser's and the curve, whose length says which step is next, a checkpoint is therefore all it takes to go on to
+the bit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn.utils import get_total_norm
 
 from m2s_index.encoders.training.checkpoint import load_state, save_tensors
 from m2s_index.encoders.training.config import Optimiser
+from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.encoders.training.schedules import learning_rate
 from m2s_index.errors import TrainingError, WeightsError
 
@@ -99,6 +101,7 @@ def train(
     resume: bool,
     on_step: Callable[[StepDone], None],
     on_checkpoint: Callable[[list[CurvePoint]], None],
+    processes: Processes = ALONE,
 ) -> list[CurvePoint]:
     """Train to the end, or from the checkpoint to the end; returns the curve from the first step on.
 
@@ -109,6 +112,7 @@ def train(
         resume: go on from the checkpoint.
         on_step: told of every step.
         on_checkpoint: given the curve each time a checkpoint has been written.
+        processes: those that train together, each with a share of every batch; the first one writes.
 
     Raises:
         TrainingError: a loss or gradient is not finite, or a checkpoint cannot be written.
@@ -123,45 +127,53 @@ def train(
     begun, first = time.monotonic(), len(curve)
     for step in range(first, plan.steps):
         rate = learning_rate(step, peak=plan.learning_rate, warmup_steps=plan.warmup_steps, steps=plan.steps)
-        curve.append(CurvePoint(_step(task, optimiser, plan, step, rate, checkpoints), rate))
+        curve.append(CurvePoint(_step(task, optimiser, plan, step, rate, checkpoints, processes), rate))
         done = step + 1 - first
         seconds = time.monotonic() - begun
         samples = done * plan.accumulate * plan.batch_samples
         left = seconds / done * (plan.steps - step - 1)
         on_step(StepDone(step + 1, plan.steps, curve[-1], samples / seconds, left))
-        if (step + 1) % checkpoints.every_steps == 0 or step + 1 == plan.steps:
+        is_time = (step + 1) % checkpoints.every_steps == 0 or step + 1 == plan.steps
+        if is_time and processes.is_first:
             _save(task, optimiser, curve, checkpoints)
             on_checkpoint(curve)
     return curve
 
 
-def seed_batch(seed: int, number: int) -> None:
-    """Make torch's generators those of batch ``number``."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]))
+def seed_batch(seed: int, number: int, *part: int) -> None:
+    """Make torch's generators those of batch ``number``, or of a part of it."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, number, *part]).generate_state(1, np.uint64)[0]))
 
 
 def _step(
-    task: Task, optimiser: torch.optim.Optimizer, plan: Plan, step: int, rate: float, checkpoints: Checkpoints
+    task: Task,
+    optimiser: torch.optim.Optimizer,
+    plan: Plan,
+    step: int,
+    rate: float,
+    checkpoints: Checkpoints,
+    processes: Processes,
 ) -> float:
     """One step of the optimiser; returns the mean loss of its batches."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()
-    total = 0.0
+    total = torch.zeros((), dtype=torch.float64)
     for number in range(step * plan.accumulate, (step + 1) * plan.accumulate):
-        seed_batch(plan.seed, number)
+        seed_batch(plan.seed, number, processes.rank)
         loss = task.batch_loss(number) / plan.accumulate
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     gradients = [p.grad for p in task.module.parameters() if p.grad is not None]
+    processes.average([*gradients, total])
     norm = float(get_total_norm(gradients))
     # A gradient that is not finite would spoil the weights, and the next checkpoint with them.
-    for what, value in (("loss", total), ("gradient", norm)):
+    for what, value in (("loss", total.item()), ("gradient", norm)):
         if not math.isfinite(value):
             raise TrainingError(f"step {step + 1}: the {what} is {value}; {_advice(checkpoints, step)}")
     optimiser.step()
     task.after_step()
-    return total
+    return total.item()
 
 
 def _advice(checkpoints: Checkpoints, step: int) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from m2s_index.encoders.training.movie_pairs import PairSampler
+from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.encoders.training.source import MovieSource
 from m2s_index.types import Float32Array
 
@@ -34,12 +35,29 @@ class MovieBatch:
 class MovieBatches:
     """Reads a sampler's batches. Use it as a context manager, from one thread."""
 
-    def __init__(self, source: MovieSource, sampler: PairSampler, *, shots: int, seed: int) -> None:
-        """Args: ``shots`` a film, at most: of a longer one as many are drawn; ``seed``: which."""
+    def __init__(
+        self,
+        source: MovieSource,
+        sampler: PairSampler,
+        *,
+        shots: int,
+        seed: int,
+        processes: Processes = ALONE,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            source: of the films.
+            sampler: of the pairs.
+            shots: of a film, at most: of a longer one as many are drawn.
+            seed: which are drawn.
+            processes: each reads its share of a batch alone.
+        """
         self._source = source
         self._sampler = sampler
         self._shots = shots
         self._seed = seed
+        self._processes = processes
         self._thread = ThreadPoolExecutor(1, "m2s-batches")
         self._ahead: dict[int, Future[MovieBatch]] = {}
 
@@ -62,7 +80,9 @@ class MovieBatches:
         return reading.result()
 
     def _read(self, number: int) -> MovieBatch:
-        pairs = self._sampler.batch(number)
+        whole = self._sampler.batch(number)
+        # By turns: both kinds of pairs are in every share.
+        pairs = whole.at(np.arange(self._processes.rank, len(whole), self._processes.count))
         films, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
         first, second = np.split(places, 2)
         matrices = [self._drawn(number, film) for film in films.tolist()]

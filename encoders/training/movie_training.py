@@ -55,12 +55,16 @@ class MovieTraining(Training):
     def run(self, place: Place, options: RunOptions) -> list[CurvePoint]:
         """As any training; moreover a CatalogError where shot features are missing or damaged."""
         config, identity = self.config, self.source.identity
-        with MovieBatches(self.source, self.sampler, shots=config.shots, seed=config.seed) as batches:
+        place.processes.need_shares(config.pairs, "pairs")
+        with MovieBatches(
+            self.source, self.sampler, shots=config.shots, seed=config.seed, processes=place.processes
+        ) as batches:
             self.seed_networks()
             network = MovieNetwork(identity.dimension, config.hidden, config.features)
             task = MovieSimilarity(network, self.source, batches, self.split.trained_films.tolist(), place)
             curve = self.train(task, options)
-        save_movie_encoder(self.out, network.state_dict(), config, identity)
+        if place.processes.is_first:
+            save_movie_encoder(self.out, network.state_dict(), config, identity)
         return curve
 
 

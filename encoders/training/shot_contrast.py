@@ -20,6 +20,8 @@ from m2s_index.encoders.training.neighbourhood import choose_positives, neighbou
 from m2s_index.encoders.training.place import Place
 from m2s_index.encoders.training.shot_config import FEATURES, ShotConfig
 
+_KEYS, _QUERIES = 0, 1
+"""Which of its two views a picture is changed to."""
 _SETTLING_BATCHES = 24
 """After so many batches a running mean at timm's momentum of 0.1 has forgotten 92 % of where it began."""
 
@@ -50,9 +52,8 @@ class ShotContrast(nn.Module):
         self._loader = loader
         self._augmentation = augmentation
         self._place = place
-        self._candidates = neighbours(
-            config.films_per_batch, config.run_shots, config.neighbourhood, device=place.device
-        )
+        self._own_runs = config.films_per_batch // place.processes.count
+        self._candidates = neighbours(self._own_runs, config.run_shots, config.neighbourhood, device=place.device)
 
     @property
     def module(self) -> nn.Module:
@@ -72,36 +73,51 @@ class ShotContrast(nn.Module):
         filling = math.ceil(self._config.queue_size / self._config.batch_shots)
         if any(name.endswith("running_mean") for name in self.query.state_dict()):
             for number in range(_SETTLING_BATCHES):
-                self._embed(self.query, self._views(number)[0])
+                pictures, _ = self._loader.batch(number)
+                self._embed(self.query, self._views(pictures, number, _KEYS))
+            self._share_statistics()
             follow(self.key, self.query, 0.0)
         for number in range(filling):
-            pictures, shots = self._views(number)
-            self.queue.push(self._embed(self.key, pictures), shots)
+            pictures, shots = self._loader.batch(number)
+            self._push(self._embed(self.key, self._views(pictures, number, _KEYS)), shots)
 
     def batch_loss(self, number: int) -> Tensor:
         """The loss of batch ``number``, whose keys then go into the queue."""
         pictures, shots = self._loader.batch(number)
-        pictures, shots = pictures.to(self._place.device), shots.to(self._place.device)
+        shots = shots.to(self._place.device)
         with torch.no_grad():
-            keys = self._embed(self.key, self._augmentation(pictures))
-        queries = self._embed(self.query, self._augmentation(pictures))
+            keys = self._embed(self.key, self._views(pictures, number, _KEYS))
+        queries = self._embed(self.query, self._views(pictures, number, _QUERIES))
         chosen = choose_positives(queries.detach(), keys, self._candidates)
         copies = self.queue.copies_of(shots, shots[chosen])
         # The queue changes in place below, before the gradient is taken.
         negatives = self.queue.keys.clone()
         loss = info_nce(queries, keys[chosen], negatives, copies, temperature=self._config.temperature)
-        self.queue.push(keys, shots)
+        self._push(keys, shots)
         return loss
 
     def after_step(self) -> None:
         """The key network follows."""
+        self._share_statistics()
         follow(self.key, self.query, self._config.momentum)
 
-    def _views(self, number: int) -> tuple[Tensor, Tensor]:
-        """A view of each picture of a batch, and the shots."""
-        pictures, shots = self._loader.batch(number)
-        seed_batch(self._config.seed, number)
-        return self._augmentation(pictures.to(self._place.device)), shots.to(self._place.device)
+    def _views(self, pictures: Tensor, number: int, which: int) -> Tensor:
+        """A view of each picture of a batch; those of a run follow from its place there, whoever has it."""
+        runs = torch.split(pictures.to(self._place.device), self._config.run_shots)
+        views = []
+        for place, run in enumerate(runs, start=self._place.processes.rank * self._own_runs):
+            seed_batch(self._config.seed, number, which, place)
+            views.append(self._augmentation(run))
+        return torch.cat(views)
+
+    def _push(self, keys: Tensor, shots: Tensor) -> None:
+        """Put the keys of all processes into the queue, so that it is the same in each."""
+        gather = self._place.processes.gather
+        self.queue.push(gather(keys), gather(shots.to(self._place.device)))
+
+    def _share_statistics(self) -> None:
+        """Make running statistics, of which each process has seen its own share, the same in all."""
+        self._place.processes.average([b for b in self.query.buffers() if b.is_floating_point()])
 
     def _embed(self, network: nn.Module, views: Tensor) -> Tensor:
         with torch.autocast(self._place.device.type, torch.bfloat16, enabled=self._place.bf16):

@@ -48,16 +48,18 @@ class ShotTraining(Training):
 
     def run(self, place: Place, options: RunOptions) -> list[CurvePoint]:
         """As any training; moreover a KeyFrameError where key frames are missing or damaged."""
-        config = self.config
+        config, processes = self.config, place.processes
+        processes.need_shares(config.films_per_batch, "films_per_batch")
         base_px = round(config.image_px * _BASE_SHARE)
-        with BatchLoader(self.source, self.sampler, config.run_shots, base_px) as loader:
+        with BatchLoader(self.source, self.sampler, config.run_shots, base_px, processes) as loader:
             self.seed_networks()
             network = make_shot_network(config)
             data = input_data(network, config)
             augmentation = Augmentation(config.image_px, data["mean"], data["std"])
             task = ShotContrast(network, config, loader, augmentation, place)
             curve = self.train(task, options)
-        save_shot_encoder(self.out, task.encoder_tensors(), config)
+        if processes.is_first:
+            save_shot_encoder(self.out, task.encoder_tensors(), config)
         return curve
 
 

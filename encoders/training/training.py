@@ -13,6 +13,7 @@ from m2s_index.encoders.training.config import TrainingConfig
 from m2s_index.encoders.training.curve import write_curve
 from m2s_index.encoders.training.loop import Checkpoints, CurvePoint, Plan, StepDone, Task, seed_batch, train
 from m2s_index.encoders.training.place import Place
+from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.errors import UsageError
 
 
@@ -21,12 +22,13 @@ class RunOptions:
     """How a training is run, whatever it learns.
 
     ``resume`` goes on from the checkpoint; ``checkpoint_steps`` are from one checkpoint to the next; ``on_step`` is
-    told of every step.
+    told of every step; ``processes`` are those that train together.
     """
 
     resume: bool
     checkpoint_steps: int
     on_step: Callable[[StepDone], None]
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True)
@@ -128,4 +130,5 @@ class Training(ABC):
             resume=options.resume,
             on_step=options.on_step,
             on_checkpoint=lambda curve: write_curve(self.curve_path, self.picture_path, curve),
+            processes=options.processes,
         )
