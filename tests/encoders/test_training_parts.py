@@ -11,8 +11,6 @@ from m2s_index.encoders.training.key_queue import KeyQueue  # noqa: E402
 from m2s_index.encoders.training.momentum import follow  # noqa: E402
 from m2s_index.encoders.training.neighbourhood import choose_positives, neighbours  # noqa: E402
 from m2s_index.encoders.training.schedules import learning_rate  # noqa: E402
-from m2s_index.pairing.greedy import select_pairs  # noqa: E402
-from m2s_index.pairing.windows import window_scores  # noqa: E402
 
 
 def unit(generator, rows, dimension=5):
@@ -139,47 +137,3 @@ def test_the_learning_rate():
     assert rates[4] == 2.0
     assert 0 < rates[-1] < 0.1
     assert learning_rate(0, peak=2.0, warmup_steps=0, steps=1) == 2.0
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(9, 9), (14, 31), (40, 10), (8, 20), (20, 3)])
-def test_window_scores_are_window_means_of_the_adjacency_matrix(rows, columns):
-    """Loops over every 9×9 window of A give the same; a film shorter than a window has none."""
-    generator = np.random.default_rng(rows)
-    first, second = unit(generator, rows, 16), unit(generator, columns, 16)
-    adjacency = first @ second.T
-    scores = window_scores(first, second)
-    assert scores.shape == (max(0, rows - 8), max(0, columns - 8))
-    for i in range(scores.shape[0]):
-        for j in range(scores.shape[1]):
-            assert scores[i, j] == pytest.approx(adjacency[i : i + 9, j : j + 9].mean(), abs=1e-6)
-
-
-def listed_selection(scores, span):
-    """The seed's procedure with lists."""
-    ranked = sorted(np.ndindex(scores.shape), key=lambda pair: (-scores[pair], pair))
-    taken = []
-    for i, j in ranked[: math.ceil(len(ranked) / 2)]:
-        if all(abs(i - a) >= span and abs(j - b) >= span for a, b in taken):
-            taken.append((i, j))
-    return taken
-
-
-@pytest.mark.parametrize("span", [1, 3, 9])
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (30, 17), (0, 4)])
-@pytest.mark.parametrize("ties", [False, True])
-def test_greedy_selection(shape, span, ties):
-    """The same pairs in the same order, with tied and negative scores too."""
-    scores = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
-    if ties:
-        scores = np.round(scores)
-    assert [tuple(pair) for pair in select_pairs(scores, span).tolist()] == listed_selection(scores, span)
-
-
-def test_half_of_an_odd_number_is_rounded_up():
-    """Of nine entries five are candidates."""
-    scores = np.diag([9.0, 8.0, 7.0]).astype(np.float32)
-    scores[0, 1] = scores[0, 2] = 7.5
-    assert select_pairs(scores, 1).tolist() == [[0, 0], [1, 1], [2, 2]]
-    scores[1, 2] = 7.2  # now (2, 2) is sixth in the order
-    scores[1, 0] = 7.1
-    assert select_pairs(scores, 1).tolist() == [[0, 0], [1, 1]]
