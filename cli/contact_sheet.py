@@ -1,10 +1,13 @@
-"""A query's contact sheet: one HTML file with the key frames in it, which opens from disk without a network."""
+"""A query's contact sheet: one HTML file with the key frames in it, which opens from disk without a network.
+
+Its parts are there for other pages of scenes as well.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 THUMBNAIL_PX = 240
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #777; --card: #8881; }
+:root { color-scheme: light dark; --line: #8884; --quiet: light-dark(#666, #999); --card: #8881; }
 * { box-sizing: border-box; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1.2rem; max-width: 1500px; }
 h1 { font-size: 1.25rem; margin: 0 0 .2rem; }
@@ -44,8 +47,6 @@ def write_sheet(path: Path, catalog: Catalog, query: Scene, encoder: str, hits: 
     Raises:
         UsageError: the file cannot be written.
     """
-    from m2s_index.errors import UsageError
-
     body = [
         f"<h1>Scenes like {escape(_name(query))}</h1>",
         f"<p>{len(hits)} hits by {escape(encoder)}, nearest first</p>",
@@ -61,8 +62,19 @@ def write_sheet(path: Path, catalog: Catalog, query: Scene, encoder: str, hits: 
             f'<span class="score">score {hit.score:.3f} · distance {hit.distance:.3f}</span></header>'
             f"{_frames(catalog, hit.scene)}</section>"
         )
+    write_page(path, page(f"m2s: scenes like {_name(query)}", body))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from m2s_index.errors import UsageError
+
     try:
-        path.write_text(page(f"m2s: scenes like {_name(query)}", body), "utf-8")
+        path.write_text(text, "utf-8")
     except OSError as exc:
         raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
 
@@ -83,30 +95,41 @@ def _name(scene: Scene) -> str:
 
 
 def _times(scene: Scene) -> str:
-    return f"{clock(scene.start_seconds)} – {clock(scene.end_seconds)}"
+    return times(scene.start_seconds, scene.end_seconds)
+
+
+def times(start_seconds: float, end_seconds: float) -> str:
+    """From when to when, for reading."""
+    return f"{clock(start_seconds)} – {clock(end_seconds)}"
 
 
 def _frames(catalog: Catalog, scene: Scene) -> str:
-    from m2s_index.errors import KeyFrameError
     from m2s_index.stored_frames import scene_frames
 
+    return frames(_name(scene), lambda: scene_frames(catalog, scene))
+
+
+def frames(name: str, read: Callable[[], Sequence[Image]], longest_px: int = THUMBNAIL_PX) -> str:
+    """What ``read`` gives as pictures of the scene of that name; where it cannot, the reason."""
+    from m2s_index.errors import KeyFrameError
+
     try:
-        pictures = scene_frames(catalog, scene)
+        pictures = read()
     except KeyFrameError as exc:
         return f"<p>no key frames: {escape(str(exc))}</p>"
     images = (
-        f'<img alt="{escape(_name(scene))}, frame {number}" src="{data_uri(picture)}">'
+        f'<img alt="{escape(name)}, frame {number}" src="{data_uri(picture, longest_px)}">'
         for number, picture in enumerate(pictures, start=1)
     )
     return f'<div class="frames">{"".join(images)}</div>'
 
 
-def data_uri(picture: Image) -> str:
+def data_uri(picture: Image, longest_px: int = THUMBNAIL_PX) -> str:
     """A picture, made small, as an address that holds it."""
     from PIL import Image as PillowImage
 
     small = PillowImage.fromarray(picture)
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    small.thumbnail((longest_px, longest_px))
     data = io.BytesIO()
     small.save(data, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")

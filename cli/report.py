@@ -7,9 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2s_index.cli.contact_sheet import data_uri, page
+from m2s_index.cli.contact_sheet import data_uri, page, times, write_page
 from m2s_index.cli.eval_tables import report_tables
-from m2s_index.cli.output import clock
 from m2s_index.cli.report_curves import curves
 
 if TYPE_CHECKING:
@@ -67,8 +66,6 @@ def write_report(
     Raises:
         UsageError: a scene is none of the queries, or the file cannot be written.
     """
-    from m2s_index.errors import UsageError
-
     shown = _chosen(report, query_ids)
     names = ", ".join(result.vocabulary for result in report.vocabularies)
     body = [f"<h1>Retrieval by {escape(names)}</h1>", *_tables(report, published=published)]
@@ -81,10 +78,7 @@ def write_report(
             body += _query(catalog, result, query)
     notes = [note for result in report.vocabularies for note in result.notes()]
     body.append(f'<ul class="origin">{"".join(f"<li>{escape(line)}</li>" for line in (*notes, *origin))}</ul>')
-    try:
-        path.write_text(page(f"m2s: retrieval by {names}", body, STYLE), "utf-8")
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
+    write_page(path, page(f"m2s: retrieval by {names}", body, STYLE))
 
 
 def _chosen(report: RetrievalReport, query_ids: Sequence[int]) -> list[list[int]]:
@@ -141,7 +135,8 @@ def _query(catalog: Catalog, result: VocabularyResult, query: int) -> Iterator[s
     scenes = _scenes(catalog, [scene_id, *(scene.scene_id for scenes in found for scene in scenes)])
     scene, labels = scenes[scene_id], ", ".join(result.labels_of_query(query))
     yield (
-        f'<section class="query"><header><h2>{escape(_name(scene))}</h2><span>{_times(scene)}</span>'
+        f'<section class="query"><header><h2>{escape(_name(scene))}</h2>'
+        f"<span>{times(scene.start_seconds, scene.end_seconds)}</span>"
         f"<b>{escape(labels)}</b></header>{_frames(catalog, scene, None)}</section>"
     )
     for encoder, near in zip(result.encoders, found, strict=True):
@@ -187,7 +182,3 @@ def _scenes(catalog: Catalog, ids: list[int]) -> dict[int, Scene]:
 
 def _name(scene: Scene) -> str:
     return f"{scene.movie}#{scene.index}"
-
-
-def _times(scene: Scene) -> str:
-    return f"{clock(scene.start_seconds)} – {clock(scene.end_seconds)}"

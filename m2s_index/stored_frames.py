@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from sqlalchemy import select
 
 from m2s_index.catalog import Catalog
@@ -19,9 +21,25 @@ def scene_frames(catalog: Catalog, scene: Scene) -> list[Image]:
         KeyFrameError: the film's key-frame file is missing or damaged.
     """
     with catalog.read() as session:
-        movie = get_movie(session, scene.movie_id)
         options = stored_options(session, scene.movie_id)
-        file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == scene.movie_id))
     shots = key_shots(scene.first_shot, scene.end_shot, options.scene_shots)
+    return _frames(catalog, scene.movie_id, shots, lambda pictures: pictures[0])
+
+
+def shot_frames(catalog: Catalog, movie_id: int, shots: Sequence[int]) -> list[Image]:
+    """The middle key frame of each of these shots, inside the film's bars, in order.
+
+    Raises:
+        KeyFrameError: the film's key-frame file is missing or damaged.
+    """
+    return _frames(catalog, movie_id, shots, lambda pictures: pictures[len(pictures) // 2])
+
+
+def _frames(
+    catalog: Catalog, movie_id: int, shots: Sequence[int], choose: Callable[[list[bytes]], bytes]
+) -> list[Image]:
+    with catalog.read() as session:
+        crop = get_movie(session, movie_id).crop
+        file = session.scalar(select(MovieRow.keyframes_file).where(MovieRow.id == movie_id))
     with KeyFrameReader(catalog.keyframes_folder, file or "") as reader:
-        return [decode_jpeg(reader.read(shot)[0], movie.crop) for shot in shots]
+        return [decode_jpeg(choose(reader.read(shot)), crop) for shot in shots]
