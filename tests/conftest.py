@@ -100,6 +100,29 @@ def catalog_folder(built_catalog: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built_catalog, tmp_path / "catalog"))
 
 
+GENRES = {"Alpha Beach (1990)": "Drama|War", "Beta Road (1991)": "Drama", "Gamma (1992)": "Drama", "Short": "Drama"}
+
+
+@pytest.fixture(scope="session")
+def catalog_of_movies(built_catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The catalogue of ``films``, all of which are similar by genre. Nobody may change it: ``own_movies`` is a copy
+    for that.
+    """
+    folder = tmp_path_factory.mktemp("movies")
+    table = folder / "movies.csv"
+    table.write_text("movie,genres\n" + "".join(f"{movie},{genres}\n" for movie, genres in GENRES.items()))
+    shutil.copytree(built_catalog, folder / "catalog")
+    done = _run("movies", "import", table, "--catalog", folder / "catalog")
+    assert done.status == 0, done.stderr
+    return folder / "catalog"
+
+
+@pytest.fixture
+def own_movies(catalog_of_movies: Path, tmp_path: Path) -> Path:
+    """A copy of ``catalog_of_movies`` that the test may change."""
+    return Path(shutil.copytree(catalog_of_movies, tmp_path / "own"))
+
+
 @pytest.fixture
 def own_catalog(own_films: Path, catalog_folder: Path) -> Path:
     """The catalogue of ``own_films``, as a build would make it: its paths lead to them."""

@@ -30,10 +30,10 @@ def select_pairs(scores: Float32Array, span: int, share: float = 0.5) -> Int64Ar
         """How many entries come before it, best first; of more than ``count``, only that there are."""
         i, j = pair
         score = scores[i, j]
-        higher = np.count_nonzero(scores > score)
-        if higher >= count:
-            return higher
-        return higher + np.count_nonzero(scores[:i] == score) + np.count_nonzero(scores[i, :j] == score)
+        before = int(np.count_nonzero(scores > score))
+        if before < count:
+            before += int(np.count_nonzero(scores[:i] == score) + np.count_nonzero(scores[i, :j] == score))
+        return before
 
     # Which of the pairs are candidates is asked of a few, in place of sorting all entries.
     return np.array(pairs[: bisect_left(pairs, count, key=rank)], np.int64).reshape(-1, 2)
