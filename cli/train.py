@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from m2s_index.cli.train_mine import mine
 from m2s_index.cli.train_movie import movie
 from m2s_index.cli.train_shot import shot
 
@@ -15,3 +16,4 @@ def train() -> None:
 
 train.add_command(shot)
 train.add_command(movie)
+train.add_command(mine)

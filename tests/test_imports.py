@@ -76,3 +76,10 @@ def test_building_with_gist_loads_no_network(films, tmp_path):
     arguments = ("index", "build", films / "Short.mp4", "--workers", "1", "--catalog", tmp_path / "c")
     # Decoders are spawned: they import the main module, which here has no file.
     assert not heavy(loaded(run, *arguments)) & {"torch", "timm", "torchvision"}
+
+
+def test_mining_loads_no_network(catalog_of_movies, tmp_path):
+    """Scene pairs are mined, and their page written, without torch; only E_movie needs it."""
+    run = "from m2s_index.cli.main import main; main(sys.argv[1:])"
+    files = ("--out", tmp_path / "p.csv", "--html", tmp_path / "p.html", "--catalog", catalog_of_movies)
+    assert not heavy(loaded(run, "train", "mine", "--signal", "genre", *files)) & {"torch", "timm", "av", "alembic"}
