@@ -83,11 +83,11 @@ def test_real_films(shared_data, tmp_path, m2s):
 
 @pytest.fixture
 def many_films(tmp_path):
-    """A catalogue of twenty films of random vectors, all of one genre, and the encoder."""
+    """A catalogue of twenty films of random vectors, of 9 to 28 shots, all of one genre."""
     random, encoder = np.random.default_rng(1), make_encoder()
     with Catalog.open(tmp_path / "many", create=True) as catalog:
         for number in range(20):
-            add(catalog, f"/f/{number}.mp4", unit_rows(random, 12 + number, 16), encoder=encoder)
+            add(catalog, f"/f/{number}.mp4", unit_rows(random, 9 + number, 16), encoder=encoder)
         records = [MovieMetadata(movie=f"{number}.mp4", genres=("Drama",)) for number in range(20)]
         with catalog.write() as session:
             store_titles(session, records)
@@ -124,6 +124,14 @@ def test_ranked_over_all_films(many_films):
         for scene in (pair.scene, pair.other):
             assert (scene.shots, scene.start_seconds) == (9, 10.0 * scene.first_shot)
             assert scene.end_seconds == 10.0 * (scene.last_shot + 1)
+
+
+def test_times_count_from_the_first_frame(many_films):
+    """A film whose clock does not start at 0 has the times that it would have otherwise."""
+    before = list(ranked(list(mine(many_films, similar_films(many_films, "genre", 1)))))
+    sql(many_films.folder, "UPDATE movies SET start_pts = start_pts + 777, end_pts = end_pts + 777")
+    sql(many_films.folder, "UPDATE shots SET start_pts = start_pts + 777, end_pts = end_pts + 777")
+    assert list(ranked(list(mine(many_films, similar_films(many_films, "genre", 1))))) == before
 
 
 def test_the_order_follows_from_contents(many_films):
