@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from m2s_index.encoders.training import movie_config
 from m2s_index.encoders.training.config import parse_settings, read_settings, with_values
 from m2s_index.encoders.training.shot_config import FEATURES, PRESETS, ShotConfig, resolve_config
 from m2s_index.errors import UsageError
 
-PAPER = PRESETS["paper"]
+PAPER, MOVIE = PRESETS["paper"], movie_config.PRESETS["paper"]
 PUBLISHED = [
     (FEATURES, 512, r"matrix of \$M \\times (512)\$"),
     (PAPER.dimension, 128, r"feature dimension of (128)"),
@@ -21,6 +22,11 @@ PUBLISHED = [
     (PAPER.warmup_epochs, 40, r"number of warm-up epochs of (40)"),
     (PAPER.batch_shots * PAPER.accumulate, 128, r"batch size of (128) and number of epoch of 100\.\n\nHyper"),
     (PAPER.epochs, 100, r"batch size of 128 and number of epoch of (100)"),
+    (MOVIE.learning_rate, 0.1, r"SGD to optimize with a learning rate of (0\.1)"),
+    (MOVIE.pairs * MOVIE.accumulate, 256, r"batch size of (256)"),
+    (MOVIE.epochs, 100, r"batch size of 256 and epoch number of (100)"),
+    (MOVIE.shots, 1024, r"dimension of each feature matrix is (1024)"),
+    (MOVIE.features, 512, r"is 1024×(512)"),
     (resolve_config("paper", "shotcol", {}).neighbourhood, 16, r"relatively large \(e\.g\., (16)\)"),
 ]
 
@@ -38,9 +44,10 @@ def test_the_preset_paper_is_what_the_paper_publishes(value, published, words, s
 
 
 def test_the_optimiser_and_the_neighbourhood():
-    """AdamW, as the seed says; a neighbourhood smaller than ShotCoL's, as the seed says without a number."""
+    """AdamW, and SGD for E_movie; a neighbourhood smaller than ShotCoL's, which the seed says without a number."""
     assert PAPER.optimiser == "adamw"
     assert PAPER.neighbourhood == 6 < 16
+    assert (MOVIE.optimiser, MOVIE.warmup_epochs) == ("sgd", 0)
 
 
 def test_values_take_their_places_in_order():
