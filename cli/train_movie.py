@@ -65,11 +65,11 @@ def _announce(training: MovieTraining, left_out: LeftOut) -> None:
     others = {
         "of no known movie": left_out.unknown,
         "without shot features": left_out.not_embedded,
-        "of a movie that another is of": left_out.again,
+        "of the same movie as another": left_out.again,
     }
-    said = "; ".join(f"{count} films {why} are left out" for why, count in others.items() if count)
-    if said:
-        say(f"movies: {said}")
+    if any(others.values()):
+        said = ", ".join(f"{count} {why}" for why, count in others.items() if count)
+        say(f"films left out: {said}")
     say(
         f"{len(split.trained_films)} films, {len(split.trained)} pairs by {config.signal} "
         f"({len(split.held_out_films)} films and {len(split.held_out_pairs)} pairs held out); "

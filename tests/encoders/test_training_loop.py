@@ -126,7 +126,8 @@ def test_a_gradient_that_is_not_finite(tmp_path):
     [
         ({**HEADER, "kind": "other"}, WeightsError, "holds a 'line', not a 'other'"),
         ({**HEADER, "config": {"epochs": 4}}, UsageError, "epochs was 3, now 4"),
-        ({**HEADER, "films": "abd"}, UsageError, "films have changed"),
+        ({**HEADER, "films": "abd"}, UsageError, "the films have changed"),
+        ({**HEADER, "features": {"dimension": 512}}, UsageError, "the features have changed"),
     ],
 )
 def test_a_checkpoint_of_another_training(tmp_path, header, error, said):
