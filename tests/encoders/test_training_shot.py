@@ -3,6 +3,7 @@
 import csv
 import os
 import pickle
+import resource
 import shutil
 import signal
 import subprocess
@@ -52,6 +53,12 @@ def train(m2s, catalog, out, *arguments):
     return m2s("train", "shot", "--catalog", catalog, "--out", out, "--device", "cpu", "--threads", "1", *arguments)
 
 
+def children_seconds():
+    """Processor time of the processes that have run and ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def losses(out):
     with out.with_suffix(".csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
@@ -69,16 +76,16 @@ def quick(m2s, catalog, tmp_path_factory):
 @pytest.mark.slow
 def test_a_small_training_learns_and_its_encoder_embeds(m2s, catalog, tmp_path):
     """The last losses are at most 0.9 of the first; what comes out embeds a catalogue, to be searched by it."""
-    out, begun = tmp_path / "e.safetensors", time.monotonic()
+    out, begun = tmp_path / "e.safetensors", children_seconds()
     ran = train(m2s, catalog, out, "--json")
     assert ran.status == 0, ran.stderr
-    seconds = time.monotonic() - begun
+    seconds = children_seconds() - begun
     curve = losses(out)
     assert ran.json()["steps"] == len(curve)
     assert ran.json()["first_loss"] == curve[0]
     assert ran.json()["config"]["neighbourhood"] == 6
     assert np.mean(curve[-4:]) <= 0.9 * np.mean(curve[:4])
-    assert seconds < 60, f"{seconds:.0f} s"
+    assert seconds < 90, f"{seconds:.0f} s of a processor"
     built = m2s("index", "build", "--encoder", out, "--catalog", catalog, "--threads", "1")
     assert built.status == 0, built.stderr
     hits = m2s("query", "--scene", "F0#0", "--encoder", out, "--catalog", catalog, "--json").json()
