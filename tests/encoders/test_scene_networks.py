@@ -23,7 +23,7 @@ def frames_network():
 
 @pytest.fixture(params=[shots_network, frames_network])
 def network(request):
-    """A network in double precision, so that differences are no rounding; and the shape of what it sees of a shot."""
+    """A network in double precision, where differences are no rounding, and the shape of what it sees of a shot."""
     made, shape = request.param()
     return made.double(), shape
 
