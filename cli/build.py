@@ -98,6 +98,7 @@ def build(
     from m2s_index.metadata import read_metadata
     from m2s_index.movies import list_movies
     from m2s_index.plan import plan_build, plan_stored
+    from m2s_index.shot_features import check_encoder
     from m2s_index.vectors import faiss_module
     from m2s_index.workers import WorkerPool, usable_cores
 
@@ -125,6 +126,7 @@ def build(
         )
         if shots_from:
             _check_lists(plan, shots_from, options.detector)
+        check_encoder(encoder, len(plan.films))
         _announce(plan, known, options, encoder, workers)
         if dry_run:
             if output_format == "json":

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 def seconds_per_frame(encoder: AnyEncoder, options: BuildOptions) -> float:
     """How long the encoder takes for one key frame, from one batch of noise after a warm-up; where it sees
-    clips, how much of one clip's time falls to a key frame.
+    clips or whole scenes, how much of one's time falls to a key frame.
     """
     import numpy as np
 
-    from m2s_index.encoder import ClipEncoder
+    from m2s_index.encoder import ClipEncoder, SceneEncoder, ShotFeatureEncoder
 
+    if isinstance(encoder, ShotFeatureEncoder):
+        return 0.0  # it looks at none
     if isinstance(encoder, ClipEncoder):
         side = encoder.clip.side_px
         clip = np.random.default_rng(0).integers(0, 256, (encoder.clip.frames, side, side, 3), np.uint8)
@@ -26,6 +28,10 @@ def seconds_per_frame(encoder: AnyEncoder, options: BuildOptions) -> float:
         encoder.encode_clip(clip)
         return (time.perf_counter() - started) / (options.scene_stride * options.frames_per_shot)
     noise = np.random.default_rng(0).integers(0, 256, (306, 544, 3), np.uint8)
+    if isinstance(encoder, SceneEncoder):
+        started = time.perf_counter()
+        encoder.encode_key_frames([noise] * options.scene_shots)
+        return (time.perf_counter() - started) / (options.scene_stride * options.frames_per_shot)
     frames = [noise] * min(4, encoder.batch_size)
     encoder.encode_frames(frames)
     started = time.perf_counter()

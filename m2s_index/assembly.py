@@ -11,8 +11,15 @@ from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
 from m2s_index.clips import ClipFound
-from m2s_index.embed import ClipEmbedder, FrameEmbedder, embed_stored, film_vectors
-from m2s_index.encoder import AnyEncoder, ClipEncoder, Encoder
+from m2s_index.embed import (
+    ClipEmbedder,
+    FrameEmbedder,
+    embed_stored,
+    film_vectors,
+    scene_vectors,
+    vectors_of_features,
+)
+from m2s_index.encoder import ClipEncoder, Encoder, SceneEncoder, ShotFeatureEncoder, StillEncoder
 from m2s_index.errors import CatalogDamagedError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import forget_failure
@@ -27,6 +34,7 @@ from m2s_index.plan import PlannedFilm
 from m2s_index.scenes import film_scenes
 from m2s_index.schema import EmbeddingRow, EncoderRow, MovieRow
 from m2s_index.sessions import reader_of
+from m2s_index.shot_features import shot_features
 from m2s_index.titles import guess_title
 from m2s_index.types import EncoderIdentity, Film, FilmVectors
 from m2s_index.wire import Job
@@ -35,14 +43,20 @@ from m2s_index.wire import Job
 class FilmAssembly:
     """A film while it is being read. ``store`` or ``discard`` ends it."""
 
-    def __init__(self, catalog: Catalog, encoder: AnyEncoder, planned: PlannedFilm) -> None:
+    def __init__(
+        self, catalog: Catalog, encoder: Encoder | SceneEncoder | ClipEncoder, planned: PlannedFilm
+    ) -> None:
         self.path = planned.file.path
         self._catalog = catalog
         self._planned, self._options = planned, planned.options
         self._found: list[ShotFound] = []
-        self._embedder: ClipEmbedder | FrameEmbedder = (
-            ClipEmbedder(encoder) if isinstance(encoder, ClipEncoder) else FrameEmbedder(encoder)
-        )
+        self._embedder: ClipEmbedder | FrameEmbedder | SceneEncoder
+        if isinstance(encoder, ClipEncoder):
+            self._embedder = ClipEmbedder(encoder)
+        elif isinstance(encoder, SceneEncoder):
+            self._embedder = encoder
+        else:
+            self._embedder = FrameEmbedder(encoder)
         name = f"{planned.file.fingerprint[:16]}-{uuid.uuid4().hex[:12]}.zip"
         self._writer = KeyFrameWriter(catalog.keyframes_folder, name)
         self.ended = False
@@ -96,15 +110,22 @@ class FilmAssembly:
     def _vectors(self, film: Film) -> FilmVectors:
         if isinstance(self._embedder, ClipEmbedder):
             return self._embedder.finish(len(film.scenes))
+        folder, file, scene_shots = (
+            self._catalog.keyframes_folder,
+            self._writer.path.name,
+            self._options.scene_shots,
+        )
+        if isinstance(self._embedder, SceneEncoder):
+            # Its scenes are known, and seen, only now: the key frames are read back.
+            return scene_vectors(self._embedder, folder, file, film.scenes, film.crop, scene_shots)
         encoder, features = self._embedder.encoder, self._embedder.finish()
         # Embed once more the few shots that passed before the film's bars were known for what they are.
         early = [number for number, found in enumerate(self._found) if found.crop != film.crop]
         if early:
-            folder = self._catalog.keyframes_folder
-            again = embed_stored(encoder, folder, self._writer.path.name, early, film.crop)
+            again = embed_stored(encoder, folder, file, early, film.crop)
             for number, shot_features in zip(early, again, strict=True):
                 features[number] = shot_features
-        return film_vectors(encoder, features, film.scenes, self._options.scene_shots)
+        return film_vectors(encoder, features, film.scenes, scene_shots)
 
     def _film(self, read: FilmRead, stored: StoredKeyFrames) -> Film:
         options = self._options
@@ -197,19 +218,33 @@ class _StoredFilm:
             add_vectors(session, self.movie.movie_id, self.scenes[0].scene_id, vectors)
 
 
-def embed_movie(catalog: Catalog, encoder: Encoder, movie_id: int) -> tuple[str, int]:
-    """Embed a film that is indexed already from its key frames; returns its path and number of scenes.
+def embed_movie(catalog: Catalog, encoder: StillEncoder, movie_id: int) -> tuple[str, int]:
+    """Embed a film that is indexed already, from its key frames or another encoder's shot features; returns its
+    path and number of scenes.
 
     Raises:
         CatalogError: its key frames are missing or damaged, or its shots and scenes are.
+        EncoderError: the encoder cannot run, or there are no shot features of the kind it takes.
     """
     stored = _StoredFilm(catalog, movie_id)
-    shots = [shot.index for shot in stored.shots]
-    folder, crop = catalog.keyframes_folder, stored.movie.crop
-    features = embed_stored(encoder, folder, stored.keyframes_file, shots, crop)
-    spans = [(scene.first_shot, scene.end_shot) for scene in stored.scenes]
-    stored.store(catalog, film_vectors(encoder, features, spans, stored.options.scene_shots))
+    stored.store(catalog, _stored_vectors(catalog, encoder, stored))
     return stored.movie.path, len(stored.scenes)
+
+
+def _stored_vectors(catalog: Catalog, encoder: StillEncoder, stored: _StoredFilm) -> FilmVectors:
+    spans = [(scene.first_shot, scene.end_shot) for scene in stored.scenes]
+    scene_shots = stored.options.scene_shots
+    if isinstance(encoder, ShotFeatureEncoder):
+        with catalog.reader() as reader:
+            features = shot_features(reader, stored.movie.movie_id, encoder.shot_encoder)
+        if len(features) != len(stored.shots):
+            raise CatalogDamagedError(f"{stored.movie.name}: has not its shots' features; run 'm2s index repair'")
+        return vectors_of_features(encoder, features, spans, scene_shots)
+    folder, file, crop = catalog.keyframes_folder, stored.keyframes_file, stored.movie.crop
+    if isinstance(encoder, SceneEncoder):
+        return scene_vectors(encoder, folder, file, spans, crop, scene_shots)
+    shots = embed_stored(encoder, folder, file, [shot.index for shot in stored.shots], crop)
+    return film_vectors(encoder, shots, spans, scene_shots)
 
 
 def movies_without(session: Session, identity: EncoderIdentity, movie_ids: Sequence[int]) -> list[int]:

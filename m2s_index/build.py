@@ -17,7 +17,7 @@ from typing import Literal
 from m2s_index.assembly import FilmAssembly, StoredClips, embed_movie, movies_without, sweep_keyframes
 from m2s_index.catalog import Catalog
 from m2s_index.clips import ClipFound, ClipsRead
-from m2s_index.encoder import AnyEncoder, ClipEncoder, Encoder
+from m2s_index.encoder import AnyEncoder, ClipEncoder, ShotFeatureEncoder, StillEncoder
 from m2s_index.errors import CatalogDamagedError, EncoderError, KeyFrameError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import Failure, forget_lost, record_failure
@@ -30,6 +30,7 @@ from m2s_index.metadata import MovieMetadata, apply_metadata
 from m2s_index.movies import get_movie
 from m2s_index.plan import BuildPlan, PlannedFilm, note_moves
 from m2s_index.settings import save_options
+from m2s_index.shot_features import check_encoder
 from m2s_index.types import BuildOptions, FileIdentity
 from m2s_index.wire import Failed, Job, Progress
 from m2s_index.workers import WorkerPool
@@ -128,8 +129,10 @@ class Builder:
         One bad film is a failure in the result and never stops the build.
 
         Raises:
+            UsageError: the encoder cannot embed films that are not indexed yet.
             CatalogError: the catalogue cannot be written (a full disk, say); what is whole is kept.
         """
+        check_encoder(self._encoder, len(plan.films))
         started = time.monotonic()
         self._prepare(plan)
         thread = threading.Thread(target=self._work, name="m2s embedding", daemon=True)
@@ -179,11 +182,14 @@ class Builder:
             return movies_without(session, self._encoder.identity, movie_ids)
 
     def _decode(self, films: Sequence[PlannedFilm], pool: WorkerPool, threads: int) -> None:
+        encoder = self._encoder
+        if isinstance(encoder, ShotFeatureEncoder):
+            return  # there is no film to read: see check_encoder
         by_path = {film.file.path: film for film in films}
-        clip = self._encoder.clip if isinstance(self._encoder, ClipEncoder) else None
+        clip = encoder.clip if isinstance(encoder, ClipEncoder) else None
         jobs = [Job("film", path, film.options, threads, film.cuts, clip) for path, film in by_path.items()]
         files = {path: film.file for path, film in by_path.items()}
-        self._hear(pool, jobs, lambda path: FilmAssembly(self._catalog, self._encoder, by_path[path]), files)
+        self._hear(pool, jobs, lambda path: FilmAssembly(self._catalog, encoder, by_path[path]), files)
 
     def _embed_stored(self, movie_ids: Sequence[int], pool: WorkerPool, threads: int) -> None:
         """Films that are indexed already: from their key frames, or from clips, which workers read."""
@@ -314,7 +320,7 @@ class Builder:
         counts = (len(film.shots), len(film.scenes), film.damaged_packets)
         self._events.put(BuildEvent("indexed", assembly.path, film.frames, film.duration_seconds, *counts))
 
-    def _embed(self, encoder: Encoder, movie_id: int) -> None:
+    def _embed(self, encoder: StillEncoder, movie_id: int) -> None:
         try:
             path, scenes = embed_movie(self._catalog, encoder, movie_id)
         except (KeyFrameError, CatalogDamagedError, EncoderError) as exc:

@@ -1,5 +1,5 @@
-"""From stored key frames, or from clips, to a film's matrices, with any object that satisfies a protocol of
-``m2s_index.encoder``.
+"""From stored key frames, shot features or clips to a film's matrices, with any object that satisfies a protocol
+of ``m2s_index.encoder``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from m2s_index.clips import ClipFound
-from m2s_index.encoder import ClipEncoder, Encoder
+from m2s_index.encoder import ClipEncoder, Encoder, SceneEncoder, ShotFeatureEncoder
 from m2s_index.errors import EncoderError
 from m2s_index.keyframe_store import KeyFrameReader, decode_jpeg
 from m2s_index.scenes import key_shots
@@ -147,3 +147,51 @@ def embed_stored(
         for shot in shots:
             embedder.add(reader.read(shot), crop)
     return embedder.finish()
+
+
+def scene_vectors(
+    encoder: SceneEncoder,
+    folder: Path,
+    file: str,
+    scenes: Sequence[tuple[int, int]],
+    crop: Crop | None,
+    scene_shots: int,
+) -> FilmVectors:
+    """A film's matrices from its key-frame file, by an encoder that sees a scene whole: of each scene the middle
+    key frames of at most ``scene_shots`` evenly spaced shots. A scene is encoded alone, so its numbers depend on
+    no other.
+
+    Args:
+        scenes: (first shot, end shot) of each scene.
+
+    Raises:
+        CatalogError: the file is missing or damaged.
+        EncoderError: the encoder gave the wrong shape, or numbers that are not finite.
+    """
+    rows = []
+    with KeyFrameReader(folder, file) as reader:
+        for first, end in scenes:
+            pictures = [reader.read(shot) for shot in key_shots(first, end, scene_shots)]
+            frames = [decode_jpeg(of_shot[len(of_shot) // 2], crop) for of_shot in pictures]
+            rows.append(encoder.encode_key_frames(frames))
+            _check(rows[-1], (encoder.identity.dimension,), encoder.identity)
+    return FilmVectors(encoder.identity, None, _scene_matrix(rows, encoder.identity))
+
+
+def vectors_of_features(
+    encoder: ShotFeatureEncoder, shots: Float32Array, scenes: Sequence[tuple[int, int]], scene_shots: int
+) -> FilmVectors:
+    """A film's matrices from its shots' features, which another encoder made.
+
+    Args:
+        shots: float32 [S, ``encoder.shot_encoder.dimension``].
+        scenes: (first shot, end shot) of each scene; at most ``scene_shots`` evenly spaced shots stand for it.
+
+    Raises:
+        EncoderError: the encoder gave the wrong shape, or numbers that are not finite.
+    """
+    rows = []
+    for first, end in scenes:
+        rows.append(encoder.encode_shot_features(shots[key_shots(first, end, scene_shots)]))
+        _check(rows[-1], (encoder.identity.dimension,), encoder.identity)
+    return FilmVectors(encoder.identity, None, _scene_matrix(rows, encoder.identity))

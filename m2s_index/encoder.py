@@ -1,7 +1,8 @@
 """The protocols that encoders satisfy, so that the library never imports a network.
 
-``build`` takes any object with the members of either: an ``Encoder`` sees key frames, a ``ClipEncoder`` sees
-motion. ``m2s_index.encoders`` has the ones that ship.
+``build`` takes any object with the members of one: an ``Encoder`` sees key frames one by one, a ``SceneEncoder``
+those of a scene together, a ``ShotFeatureEncoder`` what another encoder made of a scene's shots, and a
+``ClipEncoder`` motion. ``m2s_index.encoders`` has the ones that ship.
 """
 
 from __future__ import annotations
@@ -66,4 +67,48 @@ class ClipEncoder(Protocol):
         ...
 
 
-AnyEncoder = Encoder | ClipEncoder
+@runtime_checkable
+class SceneEncoder(Protocol):
+    """Turns a scene's key frames, seen together, into numbers. It has no features of single shots."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What makes this encoder's vectors comparable with others."""
+        ...
+
+    def encode_key_frames(self, frames: Sequence[Image]) -> Float32Array:
+        """One vector for a scene: float32 [D], not normalised (the catalogue normalises cosine rows).
+
+        Args:
+            frames: a key frame of each shot that stands for the scene, in order, at least one: RGB, uint8
+                [height, width, 3], of any size.
+        """
+        ...
+
+
+@runtime_checkable
+class ShotFeatureEncoder(Protocol):
+    """Turns the features that another encoder made of a scene's shots into numbers: no picture is looked at."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What makes this encoder's vectors comparable with others."""
+        ...
+
+    @property
+    def shot_encoder(self) -> EncoderIdentity:
+        """The encoder whose shot features it takes; what that one is called does not count."""
+        ...
+
+    def encode_shot_features(self, features: Float32Array) -> Float32Array:
+        """One vector for a scene: float32 [D], not normalised (the catalogue normalises cosine rows).
+
+        Args:
+            features: float32 [S, ``shot_encoder.dimension``], the shots that stand for the scene in order, S ≥ 1.
+        """
+        ...
+
+
+StillEncoder = Encoder | SceneEncoder | ShotFeatureEncoder
+"""Those that embed an indexed film from what is stored of it, without its file."""
+AnyEncoder = StillEncoder | ClipEncoder

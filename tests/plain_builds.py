@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,6 +47,35 @@ class MeanMotion:
     def encode_clip(self, frames: Image) -> Float32Array:
         means = frames.mean(axis=(1, 2))
         return np.concatenate([means.mean(axis=0), np.abs(np.diff(means, axis=0)).mean(axis=0)]).astype(np.float32)
+
+
+class EdgeColours:
+    """An encoder of scenes from key frames, as the protocol has it: the first one's mean colour, the last one's,
+    and how many there are.
+    """
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return EncoderIdentity("edges", "mean of the pixels, first and last", "", "none", 7, "l2")
+
+    def encode_key_frames(self, frames: Sequence[Image]) -> Float32Array:
+        first, last = (frames[at].mean(axis=(0, 1)) for at in (0, -1))
+        return np.concatenate([first, last, [len(frames)]]).astype(np.float32)
+
+
+class ColourSteps:
+    """An encoder of scenes from ``MeanColour``'s shot features, as the protocol has it: the first shot's, the
+    last one's, and how many there are.
+    """
+
+    shot_encoder = replace(MeanColour().identity, name="colour as it was called elsewhere")
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return EncoderIdentity("steps", "first and last of the shots", "", "none", 7, "l2")
+
+    def encode_shot_features(self, features: Float32Array) -> Float32Array:
+        return np.concatenate([features[0], features[-1], [len(features)]]).astype(np.float32)
 
 
 def library_build(folder: Path, encoder: AnyEncoder, paths: Sequence[Path] = ()) -> BuildResult:
