@@ -6,6 +6,7 @@ import click
 
 from m2s_index.cli.train_mine import mine
 from m2s_index.cli.train_movie import movie
+from m2s_index.cli.train_scene import scene
 from m2s_index.cli.train_shot import shot
 
 
@@ -17,3 +18,4 @@ def train() -> None:
 train.add_command(shot)
 train.add_command(movie)
 train.add_command(mine)
+train.add_command(scene)

@@ -87,13 +87,14 @@ def _slowfast(name: str, options: Options) -> AnyEncoder:
 
 
 def _trained(name: str, options: Options) -> AnyEncoder:
-    from m2s_index.encoders.shot_encoder import load_shot_encoder
+    from m2s_index.encoders import scene_encoder, shot_encoder
+    from m2s_index.encoders.training.checkpoint import read_header
 
     if options.weights is not None:
         raise UsageError(f"encoder {name} is its own weights; leave out the weights file {options.weights}")
-    return load_shot_encoder(
-        Path(name), device=options.device, precision=options.precision, threads=options.threads
-    )
+    of_scenes = read_header(Path(name)).get("kind") == scene_encoder.KIND
+    load = scene_encoder.load_scene_encoder if of_scenes else shot_encoder.load_shot_encoder
+    return load(Path(name), device=options.device, precision=options.precision, threads=options.threads)
 
 
 ENCODERS: dict[str, Entry] = {
@@ -151,11 +152,11 @@ ENCODERS: dict[str, Entry] = {
     ".safetensors": Entry(
         EncoderRecord(
             name="<file>.safetensors",
-            dimension=512,
+            dimension=None,
             weights="the file itself",
             licence="your own",
-            source="'m2s train shot', as in Movies2Scenes (Chen et al., CVPR 2023)",
-            description="E_shot, trained on one's own films: the path of the file that training wrote",
+            source="'m2s train shot' or 'scene', as in Movies2Scenes (Chen et al., CVPR 2023)",
+            description="E_shot or E_scene, trained on one's own films: the path of the file that training wrote",
         ),
         _trained,
     ),

@@ -51,11 +51,11 @@ def make_shot_network(config: ShotConfig) -> nn.Module:
     return network.train()
 
 
-def input_data(network: nn.Module, config: ShotConfig) -> dict[str, Any]:
+def input_data(network: nn.Module, image_px: int) -> dict[str, Any]:
     """timm's data config for it: which mean and deviation the pictures are normalised by, and how they are cut."""
     timm = importlib.import_module("timm")
     data: dict[str, Any] = timm.data.resolve_model_data_config(network)
-    size = (3, config.image_px, config.image_px)
+    size = (3, image_px, image_px)
     return data | {"input_size": size, "crop_pct": 1.0, "crop_mode": "center", "interpolation": "bicubic"}
 
 
@@ -89,7 +89,7 @@ def load_shot_encoder(
     except (KeyError, AttributeError, EncoderError, UsageError) as exc:
         raise WeightsError(f"{path}: its network cannot be made ({exc}); train it again") from exc
     fill(network, read_weights(path), path)
-    data = input_data(network, config)
+    data = input_data(network, config.image_px)
     identity = EncoderIdentity(
         name=str(path),
         architecture=f"E_shot timm:{config.backbone}",

@@ -54,6 +54,11 @@ class KeyFrameSource:
         return self._shots
 
     @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Each film's, as in ``FileIdentity``."""
+        return tuple(self._fingerprints)
+
+    @property
     def digest(self) -> str:
         """SHA-256 in hexadecimal of which films these are and how they are cut."""
         return hashlib.sha256(json.dumps([self._fingerprints, self._shots]).encode()).hexdigest()

@@ -119,14 +119,20 @@ def test_features_that_do_not_fit_their_film(own_catalog):
 
 def test_shot_features_of_nobody(own_catalog):
     """A film that is not there has none; a stored matrix that is cut short is damage."""
-    with Catalog.open(own_catalog) as catalog, catalog.reader() as reader:
-        with pytest.raises(EncoderError, match="no shot features of it by colour"):
-            shot_features(reader, 99, MeanColour().identity)
+    with (
+        Catalog.open(own_catalog) as catalog,
+        catalog.reader() as reader,
+        pytest.raises(EncoderError, match="no shot features of it by colour"),
+    ):
+        shot_features(reader, 99, MeanColour().identity)
     library_build(own_catalog, MeanColour())
     sql(own_catalog, "UPDATE features SET data = substr(data, 2)")
-    with Catalog.open(own_catalog) as catalog, catalog.reader() as reader:
-        with pytest.raises(CatalogDamagedError, match="the shots of movie 1"):
-            shot_features(reader, 1, MeanColour().identity)
+    with (
+        Catalog.open(own_catalog) as catalog,
+        catalog.reader() as reader,
+        pytest.raises(CatalogDamagedError, match="the shots of movie 1"),
+    ):
+        shot_features(reader, 1, MeanColour().identity)
 
 
 class Spoilt(EdgeColours):

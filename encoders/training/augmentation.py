@@ -39,7 +39,9 @@ class Augmentation:
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """A view of each picture: uint8 [N, 3, H, W] to float32 [N, 3, px, px], normalised, on the same device."""
-        mean, std = self._mean.to(pictures.device), self._std.to(pictures.device)
         with torch.no_grad():
-            changed: Tensor = (self._change(pictures.float() / 255) - mean) / std
-        return changed
+            return self.normalise(self._change(pictures.float() / 255))
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Pictures in [0, 1], less the mean and over the deviation: float32 [N, 3, H, W]."""
+        return (pictures - self._mean.to(pictures.device)) / self._std.to(pictures.device)

@@ -39,7 +39,7 @@ class KeyQueue(nn.Module):
         self.shots[places] = shots
         self.place.copy_((self.place + len(keys)) % len(self.keys))
 
-    def copies_of(self, shots: Tensor, positives: Tensor) -> Tensor:
+    def copies_of(self, shots: Tensor, positives: Tensor, *, reach: int = 1) -> Tensor:
         """Which keys are no negatives of a query: bool [N, K].
 
         A place without a key is none either.
@@ -47,5 +47,7 @@ class KeyQueue(nn.Module):
         Args:
             shots: int64 [N], the queries' shots.
             positives: int64 [N], the shots of their positives.
+            reach: how many shots a key is of, from its own on: two overlap where they are fewer apart.
         """
-        return (self.shots == shots[:, None]) | (self.shots == positives[:, None]) | (self.shots < 0)
+        overlaps = [(self.shots - of[:, None]).abs() < reach for of in (shots, positives)]
+        return overlaps[0] | overlaps[1] | (self.shots < 0)

@@ -18,6 +18,7 @@ from m2s_index.encoders.timm_image import picture
 from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.encoders.training.sampler import Run, RunSampler
 from m2s_index.encoders.training.source import TrainingSource
+from m2s_index.types import Image
 
 _THREADS = 4
 
@@ -71,6 +72,11 @@ class BatchLoader:
 
     def _read(self, run: Run) -> Tensor:
         frames = self._source.frames(run.film, run.first_shot, self._run_shots)
-        size = (self._side_px, self._side_px)
-        squares = [ImageOps.fit(picture(frame), size, PILImage.Resampling.BICUBIC) for frame in frames]
-        return torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(0, 3, 1, 2)
+        return square_pictures(frames, self._side_px)
+
+
+def square_pictures(frames: Sequence[Image], side_px: int) -> Tensor:
+    """The middle squares of frames at one size: uint8 [N, 3, side, side]."""
+    size = (side_px, side_px)
+    squares = [ImageOps.fit(picture(frame), size, PILImage.Resampling.BICUBIC) for frame in frames]
+    return torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(0, 3, 1, 2)

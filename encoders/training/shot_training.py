@@ -54,7 +54,7 @@ class ShotTraining(Training):
         with BatchLoader(self.source, self.sampler, config.run_shots, base_px, processes) as loader:
             self.seed_networks()
             network = make_shot_network(config)
-            data = input_data(network, config)
+            data = input_data(network, config.image_px)
             augmentation = Augmentation(config.image_px, data["mean"], data["std"])
             task = ShotContrast(network, config, loader, augmentation, place)
             curve = self.train(task, options)

@@ -1,11 +1,11 @@
 """What trainings ask of whoever has the films. The library's own are ``m2s_index.training_source``, of key
-frames, and ``m2s_index.movie_source``, of shot features.
+frames, ``m2s_index.training_features``, of shot features, and ``m2s_index.movie_source``, of those and film pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from m2s_index.types import EncoderIdentity, FilmPairs, Float32Array, Image
 
@@ -28,8 +28,9 @@ class TrainingSource(Protocol):
         ...
 
 
-class MovieSource(Protocol):
-    """Films by number, as one encoder sees their shots, and which of them are similar; read from one thread."""
+@runtime_checkable
+class FeatureSource(Protocol):
+    """Films by number, as one encoder sees their shots; several threads may read at once."""
 
     @property
     def shots(self) -> Sequence[int]:
@@ -46,11 +47,15 @@ class MovieSource(Protocol):
         """The encoder's."""
         ...
 
+    def features(self, film: int) -> Float32Array:
+        """A film's shots: float32 [shots, D]."""
+        ...
+
+
+class MovieSource(FeatureSource, Protocol):
+    """Moreover, which of the films are similar."""
+
     @property
     def pairs(self) -> FilmPairs:
         """Some similar pairs of films, and some that are not."""
-        ...
-
-    def features(self, film: int) -> Float32Array:
-        """A film's shots: float32 [shots, D]."""
         ...

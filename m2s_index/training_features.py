@@ -1,0 +1,83 @@
+"""A catalogue's shot features as training sees them: films by number, one encoder's. Nothing is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+
+from m2s_index.catalog import Catalog
+from m2s_index.errors import UsageError
+from m2s_index.matrices import find_encoder, identity_key
+from m2s_index.shot_features import shot_features
+from m2s_index.types import EncoderIdentity, Float32Array
+
+_FILMS_AT_HAND = 256
+"""Of so many films features are kept in memory: of 1,500 shots by 512 numbers, 3 MB each."""
+
+
+class CatalogFeatures:
+    """The films of a catalogue that an encoder's features are there of, in an order that follows from their
+    contents alone; several threads may read at once.
+    """
+
+    def __init__(self, catalog: Catalog, encoder_name: str | None) -> None:
+        """Find the films.
+
+        Args:
+            catalog: where they are.
+            encoder_name: whose features; None takes the catalogue's default encoder.
+
+        Raises:
+            UsageError: the catalogue has no such encoder, or no shot features by it.
+        """
+        with catalog.reader() as reader:
+            stored = find_encoder(reader, encoder_name)
+            films = list(
+                reader.rows(
+                    "SELECT m.id, m.fingerprint, f.rows FROM movies m JOIN features f ON f.movie_id = m.id "
+                    "WHERE f.encoder_id = ? ORDER BY m.fingerprint",
+                    (stored.encoder_id,),
+                )
+            )
+            every = reader.value("SELECT count(*) FROM movies")
+        if not films:
+            raise UsageError(
+                f"the catalogue has no shot features by encoder '{stored.name}', which sees scenes alone; name one "
+                "that sees shots with --encoder"
+            )
+        self._catalog = catalog
+        self._identity = stored.identity
+        self._movie_ids, self._fingerprints, self._shots = zip(*films, strict=True)
+        self.left_out = every - len(films)
+        self.features = lru_cache(_FILMS_AT_HAND)(self._read)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Each film's, as in ``FileIdentity``."""
+        return self._fingerprints
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """How many shots each film has."""
+        return self._shots
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal of which films these are, how they are cut, and whose features these are."""
+        parts = [self._fingerprints, self._shots, identity_key(self._identity)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder's."""
+        return self._identity
+
+    def _read(self, film: int) -> Float32Array:
+        """A film's features: float32 [S, ``identity.dimension``].
+
+        Raises:
+            CatalogError: they are no longer there, or damaged.
+        """
+        with self._catalog.reader() as reader:
+            return shot_features(reader, self._movie_ids[film], self._identity)
