@@ -92,8 +92,8 @@ def _announce(training: SceneTraining, pairs: int) -> None:
     split, config = training.split, training.config
     crossing = pairs - len(split.trained) - len(split.held_out)
     say(
-        f"{len(split.trained)} pairs of {split.scenes} scenes in {split.trained_films} films; {len(split.held_out)} "
-        f"pairs of {split.held_out_films} films held out ({crossing} pairs between the two are left out)"
+        f"{len(split.trained)} pairs of {split.scenes} scenes in {split.trained_films} films; "
+        f"{len(split.held_out)} pairs of {split.held_out_films} films held out ({crossing} between the two left out)"
     )
     if not len(split.held_out):
         say("not enough held-out pairs: how well films are known that were not trained on is not measured")

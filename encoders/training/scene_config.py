@@ -1,7 +1,7 @@
 """What a training of E_scene is made with, and its presets.
 
 The preset ``paper`` is the seed's (1.1c): MoCo's head, queue, momentum and temperature, a ViT, AdamW, its rate,
-decay, warm-up, batch and epochs. How nine frames enter the ViT is open there, as is all of the architecture ``shots``.
+decay, warm-up, batch and epochs. How nine frames enter the ViT is open there; ``shots`` is ours altogether.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class SceneConfig(TrainingConfig):
     A batch is ``batch_pairs`` pairs. ``dimension`` is the length of queries and keys. ``backbone`` and
     ``image_px``, the side of the squares it sees, are of the architecture ``frames``; ``width``, ``layers`` and
     ``heads`` of ``shots``, and ``feature_noise``, which is added to features, as a share of their root mean
-    square. ``shot_dropout`` is the share of shots that a view leaves out. ``held_out`` is the share of films that are not
-    trained on. An epoch sees every pair once.
+    square. ``shot_dropout`` is the share of shots that a view leaves out. ``held_out`` is the share of films that
+    are not trained on. An epoch sees every pair once.
     """
 
     architecture: Architecture = "frames"
