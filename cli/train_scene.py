@@ -72,9 +72,13 @@ def scene(
         source = CatalogFeatures(catalog, encoder_name) if shots else KeyFrameSource(catalog)
         pairs = numbered_pairs(pairs_file, source.fingerprints, source.shots)
         training = prepare_scene_training(source, pairs, config, given.out, resume=given.resume)
-        _announce(training, len(pairs))
-        before = training.rank_held_out(training.new_network(), place)
+        first = place.processes.is_first
+        if first:
+            _announce(training, len(pairs))
+        before = training.rank_held_out(training.new_network(), place) if first else None
         finished = run_training(training, given, place, unit="pairs")
+        if not first:
+            return
         after = training.rank_held_out(read_scene_network(given.out)[0], place)
     if given.output_format == "json":
         ranks = {name: found and asdict(found) for name, found in (("before", before), ("after", after))}
@@ -93,7 +97,7 @@ def _announce(training: SceneTraining, pairs: int) -> None:
     crossing = pairs - len(split.trained) - len(split.held_out)
     say(
         f"{len(split.trained)} pairs of {split.scenes} scenes in {split.trained_films} films; "
-        f"{len(split.held_out)} pairs of {split.held_out_films} films held out ({crossing} between the two left out)"
+        f"{len(split.held_out)} pairs of {split.held_out_films} films held out ({crossing} between both left out)"
     )
     if not len(split.held_out):
         say("not enough held-out pairs: how well films are known that were not trained on is not measured")

@@ -236,9 +236,13 @@ def _stored_vectors(catalog: Catalog, encoder: StillEncoder, stored: _StoredFilm
     scene_shots = stored.options.scene_shots
     if isinstance(encoder, ShotFeatureEncoder):
         with catalog.reader() as reader:
-            features = shot_features(reader, stored.movie.movie_id, encoder.shot_encoder)
-        if len(features) != len(stored.shots):
-            raise CatalogDamagedError(f"{stored.movie.name}: has not its shots' features; run 'm2s index repair'")
+            features = shot_features(
+                reader,
+                encoder.shot_encoder,
+                stored.movie.movie_id,
+                shots=len(stored.shots),
+                name=stored.movie.name,
+            )
         return vectors_of_features(encoder, features, spans, scene_shots)
     folder, file, crop = catalog.keyframes_folder, stored.keyframes_file, stored.movie.crop
     if isinstance(encoder, SceneEncoder):

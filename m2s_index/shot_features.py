@@ -1,43 +1,44 @@
-"""The shot features that a catalogue has of an encoder: one matrix a film, by whatever name it was stored."""
+"""A film's shot features by an encoder, under whatever name the catalogue has it."""
 
 from __future__ import annotations
 
 from m2s_index.encoder import AnyEncoder, ShotFeatureEncoder
 from m2s_index.errors import EncoderError, UsageError
-from m2s_index.matrices import decode_matrix, list_encoders
+from m2s_index.matrices import film_features, list_encoders
 from m2s_index.reading import Reader, json_list
 from m2s_index.types import EncoderIdentity, Float32Array
 
 
-def stored_names(reader: Reader, identity: EncoderIdentity) -> dict[int, str]:
-    """What the catalogue calls this encoder, by id: its name is the path of a file, which may have been moved."""
-    wanted = identity.as_dict() | {"name": ""}
-    return {
-        stored.encoder_id: stored.name
-        for stored in list_encoders(reader)
-        if stored.identity.as_dict() | {"name": ""} == wanted
-    }
+def shot_features(
+    reader: Reader, identity: EncoderIdentity, movie_id: int, *, shots: int, name: str
+) -> Float32Array:
+    """A film's features by this encoder: float32 [shots, D]. Its name, the path of a file that may have been moved,
+    does not count.
 
-
-def shot_features(reader: Reader, movie_id: int, identity: EncoderIdentity) -> Float32Array:
-    """A film's features by this encoder, under any name: float32 [S, D], row i for shot i.
+    Args:
+        shots: how many the film has.
+        name: what it is called in messages.
 
     Raises:
         EncoderError: there are none; the message says how to make them.
-        CatalogDamagedError: the matrix does not fit its shape.
+        CatalogDamagedError: they do not fit the film, or are not finite.
     """
+    wanted = identity.as_dict() | {"name": ""}
+    same = {
+        stored.encoder_id: stored
+        for stored in list_encoders(reader)
+        if stored.identity.as_dict() | {"name": ""} == wanted
+    }
     row = reader.first(
-        "SELECT rows, columns, dtype, data FROM features "
-        "WHERE movie_id = ? AND encoder_id IN (SELECT value FROM json_each(?)) ORDER BY encoder_id",
-        (movie_id, json_list(stored_names(reader, identity))),
+        "SELECT encoder_id FROM features WHERE movie_id = ? AND encoder_id IN (SELECT value FROM json_each(?))",
+        (movie_id, json_list(same)),
     )
     if row is None:
         raise EncoderError(
-            f"there are no shot features of it by {identity.name}; "
+            f"there are no shot features of '{name}' by {identity.name}; "
             f"run 'm2s index build --encoder {identity.name}' first"
         )
-    rows, columns, dtype, data = row
-    return decode_matrix(data, rows, columns, dtype, f"the shots of movie {movie_id}")
+    return film_features(reader, same[row[0]], movie_id, shots=shots, name=name)
 
 
 def check_encoder(encoder: AnyEncoder, films: int) -> None:

@@ -8,8 +8,7 @@ from functools import lru_cache
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
-from m2s_index.matrices import find_encoder, identity_key
-from m2s_index.shot_features import shot_features
+from m2s_index.matrices import film_features, find_encoder
 from m2s_index.types import EncoderIdentity, Float32Array
 
 _FILMS_AT_HAND = 256
@@ -35,7 +34,7 @@ class CatalogFeatures:
             stored = find_encoder(reader, encoder_name)
             films = list(
                 reader.rows(
-                    "SELECT m.id, m.fingerprint, f.rows FROM movies m JOIN features f ON f.movie_id = m.id "
+                    "SELECT m.id, m.name, m.fingerprint, f.rows FROM movies m JOIN features f ON f.movie_id = m.id "
                     "WHERE f.encoder_id = ? ORDER BY m.fingerprint",
                     (stored.encoder_id,),
                 )
@@ -47,8 +46,8 @@ class CatalogFeatures:
                 "that sees shots with --encoder"
             )
         self._catalog = catalog
-        self._identity = stored.identity
-        self._movie_ids, self._fingerprints, self._shots = zip(*films, strict=True)
+        self._encoder = stored
+        self._movie_ids, self._names, self._fingerprints, self._shots = zip(*films, strict=True)
         self.left_out = every - len(films)
         self.features = lru_cache(_FILMS_AT_HAND)(self._read)
 
@@ -64,20 +63,21 @@ class CatalogFeatures:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal of which films these are, how they are cut, and whose features these are."""
-        parts = [self._fingerprints, self._shots, identity_key(self._identity)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        """SHA-256 in hexadecimal of which films these are and how they are cut."""
+        return hashlib.sha256(json.dumps([self._fingerprints, self._shots]).encode()).hexdigest()
 
     @property
     def identity(self) -> EncoderIdentity:
         """The encoder's."""
-        return self._identity
+        return self._encoder.identity
 
     def _read(self, film: int) -> Float32Array:
         """A film's features: float32 [S, ``identity.dimension``].
 
         Raises:
-            CatalogError: they are no longer there, or damaged.
+            CatalogError: they are no longer there.
+            CatalogDamagedError: they do not fit the film, or are not finite.
         """
+        movie_id, shots, name = self._movie_ids[film], self._shots[film], self._names[film]
         with self._catalog.reader() as reader:
-            return shot_features(reader, self._movie_ids[film], self._identity)
+            return film_features(reader, self._encoder, movie_id, shots=shots, name=name)

@@ -42,7 +42,13 @@ def expected_rows(folder: Path, encoder: EdgeColours | ColourSteps) -> dict[str,
             for scene in list_scenes(session, movie_id=movie.movie_id):
                 shots = key_shots(scene.first_shot, scene.end_shot, 9)
                 if isinstance(encoder, ColourSteps):
-                    features = shot_features(reader_of(session), movie.movie_id, MeanColour().identity)
+                    features = shot_features(
+                        reader_of(session),
+                        MeanColour().identity,
+                        movie.movie_id,
+                        shots=movie.shots,
+                        name=movie.name,
+                    )
                     rows.append(encoder.encode_shot_features(features[shots]))
                     continue
                 with KeyFrameReader(catalog.keyframes_folder, file) as reader:
@@ -105,7 +111,7 @@ def test_shot_features_have_to_be_there_first(own_films, own_catalog, tmp_path):
     result = library_build(own_catalog, ColourSteps())
     assert result.embedded == 0
     assert len(result.failures) == 4
-    assert "no shot features of it by colour as it was called elsewhere" in result.failures[0].error
+    assert "by colour as it was called elsewhere" in result.failures[0].error
     assert "run 'm2s index build --encoder colour" in result.failures[0].error
 
 
@@ -122,17 +128,17 @@ def test_shot_features_of_nobody(own_catalog):
     with (
         Catalog.open(own_catalog) as catalog,
         catalog.reader() as reader,
-        pytest.raises(EncoderError, match="no shot features of it by colour"),
+        pytest.raises(EncoderError, match="no shot features of 'Nobody' by colour"),
     ):
-        shot_features(reader, 99, MeanColour().identity)
+        shot_features(reader, MeanColour().identity, 99, shots=3, name="Nobody")
     library_build(own_catalog, MeanColour())
     sql(own_catalog, "UPDATE features SET data = substr(data, 2)")
     with (
         Catalog.open(own_catalog) as catalog,
         catalog.reader() as reader,
-        pytest.raises(CatalogDamagedError, match="the shots of movie 1"),
+        pytest.raises(CatalogDamagedError, match="'Somebody' by 'colour' is damaged"),
     ):
-        shot_features(reader, 1, MeanColour().identity)
+        shot_features(reader, MeanColour().identity, 1, shots=20, name="Somebody")
 
 
 class Spoilt(EdgeColours):

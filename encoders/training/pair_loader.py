@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from m2s_index.encoders.training.processes import ALONE, Processes
 from m2s_index.encoders.training.scene_pairs import ScenePairSampler
+from m2s_index.types import Int64Array
 
 _THREADS = 4
 
@@ -29,9 +32,12 @@ class PairBatch:
 class PairLoader:
     """Reads a sampler's batches. Use it as a context manager, from one thread."""
 
-    def __init__(self, sampler: ScenePairSampler, read: Callable[[int], Tensor]) -> None:
-        """Args: which pairs; and what reads a scene by its number, in several threads at once."""
+    def __init__(
+        self, sampler: ScenePairSampler, read: Callable[[int], Tensor], processes: Processes = ALONE
+    ) -> None:
+        """Args: which pairs; what reads a scene by its number, in several threads at once; who shares a batch."""
         self._sampler = sampler
+        self._processes = processes
         self._read = read
         self._threads = ThreadPoolExecutor(_THREADS, "m2s-pairs")
         self._ahead: dict[int, list[Future[Tensor]]] = {}
@@ -45,18 +51,21 @@ class PairLoader:
         self._threads.shutdown(cancel_futures=True)
 
     def batch(self, number: int) -> PairBatch:
-        """Batch ``number``; the next one is begun.
+        """Batch ``number``, of which each of several processes has its share; the next one is begun.
 
         Raises:
             CatalogError: what is stored of a film is missing or damaged.
         """
         reading = self._ahead.pop(number, None) or self._start(number)
         self._ahead = {number + 1: self._start(number + 1)}
-        scenes = torch.from_numpy(self._sampler.batch(number))
+        scenes = torch.from_numpy(self._pairs(number))
         read = torch.stack([scene.result() for scene in reading])
         half = len(scenes)
         return PairBatch(read[:half], read[half:], scenes[:, 0], scenes[:, 1])
 
     def _start(self, number: int) -> list[Future[Tensor]]:
         # Queries first, then positives.
-        return [self._threads.submit(self._read, scene) for scene in self._sampler.batch(number).T.ravel().tolist()]
+        return [self._threads.submit(self._read, scene) for scene in self._pairs(number).T.ravel().tolist()]
+
+    def _pairs(self, number: int) -> Int64Array:
+        return np.stack(self._processes.share(list(self._sampler.batch(number))))

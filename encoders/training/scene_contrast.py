@@ -21,6 +21,9 @@ from m2s_index.encoders.training.scene_config import SceneConfig
 from m2s_index.encoders.training.scene_views import SceneViews
 from m2s_index.pairing.windows import WINDOW_SHOTS
 
+_KEYS, _QUERIES = 0, 1
+"""Which of a pair's views is drawn."""
+
 
 class _Projected(nn.Module):
     """A network and the projection of its vectors, which is dropped after training."""
@@ -71,21 +74,20 @@ class SceneContrast(nn.Module):
         """Fill the queue: losses can then be compared from the first step on."""
         for number in range(math.ceil(self._config.queue_size / self._config.batch_pairs)):
             batch = self._loader.batch(number)
-            seed_batch(self._config.seed, number)
-            self.queue.push(self._embed(self.key, batch.positives), batch.positive_scenes.to(self._place.device))
+            self._push(self._embed(self.key, batch.positives, number, _KEYS), batch.positive_scenes)
 
     def batch_loss(self, number: int) -> Tensor:
         """The loss of batch ``number``, whose keys then go into the queue."""
         batch, device = self._loader.batch(number), self._place.device
-        scenes, positive_scenes = batch.query_scenes.to(device), batch.positive_scenes.to(device)
         with torch.no_grad():
-            keys = self._embed(self.key, batch.positives)
-        queries = self._embed(self.query, batch.queries)
+            keys = self._embed(self.key, batch.positives, number, _KEYS)
+        queries = self._embed(self.query, batch.queries, number, _QUERIES)
+        scenes, positive_scenes = batch.query_scenes.to(device), batch.positive_scenes.to(device)
         copies = self.queue.copies_of(scenes, positive_scenes, reach=WINDOW_SHOTS)
         # The queue changes in place below, before the gradient is taken.
         negatives = self.queue.keys.clone()
         loss = info_nce(queries, keys, negatives, copies, temperature=self._config.temperature)
-        self.queue.push(keys, positive_scenes)
+        self._push(keys, positive_scenes)
         return loss
 
     def after_step(self) -> None:
@@ -93,15 +95,25 @@ class SceneContrast(nn.Module):
         follow(self.key, self.query, self._config.momentum)
 
     @torch.no_grad()
-    def _changed(self, scenes: Tensor) -> tuple[Tensor, Tensor]:
-        """Views of scenes, and which of their shots are in them: the one drawn highest always is."""
-        views = self._views.change(scenes.to(self._place.device))
-        drawn = torch.rand(views.shape[:2], device=views.device)
-        present = (drawn >= self._config.shot_dropout) | (drawn == drawn.amax(dim=1, keepdim=True))
-        return views, present
+    def _changed(self, scenes: Tensor, number: int, which: int) -> tuple[Tensor, Tensor]:
+        """Views of scenes, and which of their shots are in them: the one drawn highest always is. They follow from
+        a pair's place in its batch, whoever has it.
+        """
+        views, present = [], []
+        for place, scene in enumerate(scenes, start=self._place.processes.rank * len(scenes)):
+            seed_batch(self._config.seed, number, which, place)
+            views.append(self._views.change(scene.to(self._place.device)))
+            drawn = torch.rand(len(scene), device=self._place.device)
+            present.append((drawn >= self._config.shot_dropout) | (drawn == drawn.max()))
+        return torch.stack(views), torch.stack(present)
 
-    def _embed(self, network: nn.Module, scenes: Tensor) -> Tensor:
-        views, present = self._changed(scenes)
+    def _push(self, keys: Tensor, scenes: Tensor) -> None:
+        """Put the keys of all processes into the queue, so that it is the same in each."""
+        gather = self._place.processes.gather
+        self.queue.push(gather(keys), gather(scenes.to(self._place.device)))
+
+    def _embed(self, network: nn.Module, scenes: Tensor, number: int, which: int) -> Tensor:
+        views, present = self._changed(scenes, number, which)
         with torch.autocast(self._place.device.type, torch.bfloat16, enabled=self._place.bf16):
             outputs = network(views, present)
         return normalize(outputs.float(), dim=1)

@@ -56,8 +56,12 @@ class SceneTraining(Training):
         return self.source.digest
 
     def header(self) -> dict[str, Any]:
-        """As any training's; moreover which pairs are trained on."""
-        return super().header() | {"pairs": hashlib.sha256(self.split.trained.tobytes()).hexdigest()}
+        """As any training's; moreover which pairs are trained on, and whose features, whatever it is called."""
+        features = self.shot_encoder.as_dict() | {"name": ""} if self.shot_encoder else None
+        return super().header() | {
+            "pairs": hashlib.sha256(self.split.trained.tobytes()).hexdigest(),
+            "features": features,
+        }
 
     @property
     def epoch_samples(self) -> int:
@@ -81,12 +85,14 @@ class SceneTraining(Training):
 
     def run(self, place: Place, options: RunOptions) -> list[CurvePoint]:
         """As any training; moreover a CatalogError where what is stored of a film is missing or damaged."""
+        place.processes.need_shares(self.config.batch_pairs, "batch_pairs")
         network = self.new_network()
         views = self._views(network)
-        with PairLoader(self.sampler, views.read) as loader:
+        with PairLoader(self.sampler, views.read, place.processes) as loader:
             task = SceneContrast(network, self.config, loader, views, place)
             curve = self.train(task, options)
-        save_scene_encoder(self.out, task.encoder_tensors(), self.config, self.shot_encoder)
+        if place.processes.is_first:
+            save_scene_encoder(self.out, task.encoder_tensors(), self.config, self.shot_encoder)
         return curve
 
     @torch.inference_mode()

@@ -24,8 +24,8 @@ class SceneViews(Protocol):
         """A scene by number, to be changed: [S, …]. Several threads may read at once."""
         ...
 
-    def change(self, scenes: Tensor) -> Tensor:
-        """Views of N scenes as the network takes them, each changed in a way drawn from torch's generator."""
+    def change(self, scene: Tensor) -> Tensor:
+        """A view of a scene as the network takes it, changed in a way drawn from torch's generator."""
         ...
 
     def plain(self, scene: int) -> Tensor:
@@ -51,10 +51,9 @@ class FrameViews:
         """Squares: uint8 [S, 3, side, side]."""
         return self._squares(scene, round(self._image_px * _BASE_SHARE))
 
-    def change(self, scenes: Tensor) -> Tensor:
-        """uint8 [N, S, 3, side, side] to float32 [N, S, 3, px, px]."""
-        changed = self._augmentation(scenes.flatten(0, 1))
-        return changed.view(*scenes.shape[:2], *changed.shape[1:])
+    def change(self, scene: Tensor) -> Tensor:
+        """uint8 [S, 3, side, side] to float32 [S, 3, px, px]."""
+        return self._augmentation(scene)
 
     def plain(self, scene: int) -> Tensor:
         """float32 [S, 3, px, px]."""
@@ -78,10 +77,10 @@ class FeatureViews:
         film, first = self._scenes.place(scene)
         return torch.from_numpy(self._source.features(film)[first : first + WINDOW_SHOTS])
 
-    def change(self, scenes: Tensor) -> Tensor:
-        """float32 [N, S, D] to the same."""
-        size = scenes.square().mean(dim=-1, keepdim=True).sqrt()
-        return scenes + self._noise * size * torch.randn_like(scenes)
+    def change(self, scene: Tensor) -> Tensor:
+        """float32 [S, D] to the same."""
+        size = scene.square().mean(dim=-1, keepdim=True).sqrt()
+        return scene + self._noise * size * torch.randn_like(scene)
 
     def plain(self, scene: int) -> Tensor:
         """As it was read."""

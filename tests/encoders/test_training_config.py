@@ -5,13 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from m2s_index.encoders.training import movie_config
+from m2s_index.encoders.training import movie_config, scene_config
 from m2s_index.encoders.training.config import parse_settings, read_settings, with_values
 from m2s_index.encoders.training.shot_config import FEATURES, PRESETS, ShotConfig, resolve_config
 from m2s_index.errors import UsageError
+from m2s_index.pairing.windows import WINDOW_SHOTS
 
-PAPER, MOVIE = PRESETS["paper"], movie_config.PRESETS["paper"]
+PAPER, MOVIE, SCENE = (presets["paper"] for presets in (PRESETS, movie_config.PRESETS, scene_config.PRESETS))
 PUBLISHED = [
+    (SCENE.dimension, 128, r"feature dimension of (128)"),
+    (SCENE.queue_size, 65_536, r"queue size of (65, 536)"),
+    (SCENE.momentum, 0.999, r"MoCo momentum of (0\.999)"),
+    (SCENE.temperature, 0.07, r"softmax temperature of (0\.07)"),
+    (SCENE.learning_rate, 1.5e-4, r"use learning rate of (1\.5e-4)"),
+    (SCENE.weight_decay, 0.01, r"weight decay of (0\.01)"),
+    (SCENE.warmup_epochs, 40, r"number of warm-up epochs of (40)"),
+    (SCENE.batch_pairs * SCENE.accumulate, 128, r"batch size of (128) and number of epoch of 100\.\n\nHyper"),
+    (SCENE.epochs, 100, r"batch size of 128 and number of epoch of (100)"),
+    (WINDOW_SHOTS, 9, r"go through all (9).9 windows"),
     (FEATURES, 512, r"matrix of \$M \\times (512)\$"),
     (PAPER.dimension, 128, r"feature dimension of (128)"),
     (PAPER.queue_size, 65_536, r"queue size of (65, 536)"),
@@ -41,6 +52,11 @@ def test_the_preset_paper_is_what_the_paper_publishes(value, published, words, s
     found = re.search(words, seed.read_text("utf-8"))
     assert found, words
     assert float(found[1].replace(", ", "")) == published
+
+
+def test_the_scene_encoder_of_the_paper():
+    """The seed's network and optimiser for scenes: a ViT-B/16 over key frames, AdamW."""
+    assert (SCENE.architecture, SCENE.backbone, SCENE.optimiser) == ("frames", "vit_base_patch16_224", "adamw")
 
 
 def test_the_optimiser_and_the_neighbourhood():
@@ -105,6 +121,33 @@ def test_a_value_that_cannot_be(settings, said):
     """Each is refused by name, with what it must be."""
     with pytest.raises(UsageError, match=said):
         resolve_config("small", "m2s", parse_settings(settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["architecture=rays"], "architecture 'rays': must be one of frames, shots"),
+        (["batch_pairs=0"], "batch_pairs 0: must be at least 1"),
+        (["width=30", "heads=4"], r"width 30: must be a multiple of heads \(4\)"),
+        (["queue_size=8"], r"queue_size 8: must be at least a batch \(16\)"),
+        (["momentum=1"], "momentum 1.0: must be at least 0 and below 1"),
+        (["temperature=-1"], "temperature -1.0: must be above 0"),
+        (["feature_noise=-0.1"], "feature_noise -0.1: must be at least 0"),
+        (["shot_dropout=1"], "shot_dropout 1.0: must be at least 0 and below 1"),
+        (["held_out=1.5"], "held_out 1.5: must be at least 0 and below 1"),
+        (["run_shots=8"], "unknown setting 'run_shots'; choose one of: accumulate"),
+    ],
+)
+def test_a_value_of_scene_contrast_that_cannot_be(settings, said):
+    """Each is refused by name, with what it must be."""
+    with pytest.raises(UsageError, match=said):
+        with_values(scene_config.PRESETS["small"], parse_settings(settings))
+
+
+def test_a_config_survives_its_file():
+    """What a checkpoint says of it makes it again."""
+    small = scene_config.PRESETS["small"]
+    assert with_values(scene_config.SceneConfig(), small.as_dict()) == small
 
 
 def test_shotcol_fixes_its_neighbourhood():
