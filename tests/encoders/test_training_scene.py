@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from catalog_contents import sql
+from catalog_factory import add
+from catalog_factory import make_encoder as encoder_identity
 from mined_pairs import write_mined_pairs
 from tiny_films import write_tiny_film
 
@@ -30,19 +32,19 @@ from m2s_index.errors import EncoderError, UsageError, WeightsError  # noqa: E40
 from m2s_index.training_features import CatalogFeatures  # noqa: E402
 from m2s_index.training_source import KeyFrameSource  # noqa: E402
 
-QUICK = ("--set", "epochs=4", "--set", "warmup_epochs=1", "--set", "batch_pairs=8", "--set", "image_px=32")
+QUICK = ("--set", "epochs=3", "--set", "warmup_epochs=1", "--set", "queue_size=16", "--set", "image_px=32")
 """Some steps of a training that need not learn anything."""
 PLACES = ("beach", "office", "snow", "city_night", "meadow", "kitchen")
-FILMS = 8
+FILMS = 12
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Films of three scenes in places that they share, and one too short for a window."""
+    """Films of four scenes in places that they share, and one too short for a window."""
     folder = tmp_path_factory.mktemp("films")
     for number in range(FILMS):
-        places = random.Random(number).sample(PLACES, 3)
-        write_tiny_film(folder / f"F{number}.mp4", seed=60 + number, shots=27, shot_frames=(6, 8), places=places)
+        places = random.Random(number).sample(PLACES, 4)
+        write_tiny_film(folder / f"F{number}.mp4", seed=60 + number, shots=36, shot_frames=(6, 8), places=places)
     write_tiny_film(folder / "Short.mp4", seed=80, shots=3)
     return folder
 
@@ -61,7 +63,7 @@ def catalog(m2s, films, tmp_path_factory):
 def pairs(catalog, tmp_path_factory):
     """Mined pairs of these films."""
     file = tmp_path_factory.mktemp("pairs") / "pairs.csv"
-    assert write_mined_pairs(catalog, file) >= 28
+    assert write_mined_pairs(catalog, file) >= 100
     return file
 
 
@@ -92,31 +94,52 @@ def quick(request, m2s, catalog, pairs, tmp_path_factory):
     return out, request.param
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Films that were never filmed, and their mined pairs: nine shots are in one of six places, in every film in
+    another order, and a look of the film's own drowns what films share.
+    """
+    folder, random = tmp_path_factory.mktemp("places"), np.random.default_rng(0)
+    seen, shared = encoder_identity("seen", 24), random.standard_normal((6, 24))
+    with Catalog.open(folder / "c", create=True) as catalog:
+        for number in range(14):
+            look = 2 * random.standard_normal(24)
+            shots = np.repeat(random.permutation(shared), 9, axis=0) + look + random.standard_normal((54, 24))
+            add(catalog, f"/films/{number}.mkv", shots.astype(np.float32), encoder=seen)
+    assert write_mined_pairs(folder / "c", folder / "pairs.csv") > 300
+    return folder / "c", folder / "pairs.csv"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_small_training_learns(m2s, catalog, pairs, tmp_path, seed):
-    """With any seed: the last losses are at most 0.9 of the first, and positives of held-out films beat others."""
+def test_a_small_training_learns(m2s, places, tmp_path, seed):
+    """With any seed: the last losses are at most 0.9 of the first, and what films share is found in films that were
+    not trained on, better than in the features as they are.
+    """
     out = tmp_path / "e.safetensors"
-    ran = train(m2s, catalog, pairs, out, "--held-out", "0.25", "--set", f"seed={seed}", "--json")
+    ran = train(m2s, *places, out, "--held-out", "0.25", "--set", f"seed={seed}", "--json")
     assert ran.status == 0, ran.stderr
     curve, said = losses(out), ran.json()
     assert (said["steps"], said["first_loss"], said["last_loss"]) == (len(curve), curve[0], curve[-1])
     assert said["config"]["architecture"] == "shots"
     assert np.mean(curve[-4:]) <= 0.9 * np.mean(curve[:4])
-    assert said["held_out"]["after"]["auc"] > 0.5
-    assert said["held_out"]["before"]["queries"] == said["held_out"]["after"]["queries"] > 0
+    before, after = said["held_out"]["before"], said["held_out"]["after"]
+    assert before["queries"] == after["queries"] > 40
+    assert after["auc"] > before["auc"] > 0.5
 
 
 @pytest.mark.slow
-def test_a_small_training_over_key_frames_learns(m2s, catalog, pairs, tmp_path):
-    """The architecture of the paper, as small as it gets: the same is asked of it."""
+@pytest.mark.parametrize("architecture", ["shots", "frames"])
+def test_a_small_training_on_rendered_films(m2s, catalog, pairs, tmp_path, architecture):
+    """Each architecture on films that were decoded: the same fall, and positives of held-out films beat others."""
     out = tmp_path / "e.safetensors"
-    arguments = ("--architecture", "frames", "--held-out", "0.25", "--set", "image_px=32", "--json")
-    ran = train(m2s, catalog, pairs, out, *arguments)
+    arguments = ("--architecture", architecture, "--held-out", "0.3", "--set", "image_px=32", "--set", "epochs=12")
+    ran = train(m2s, catalog, pairs, out, *arguments, "--json")
     assert ran.status == 0, ran.stderr
-    curve = losses(out)
+    curve, held_out = losses(out), ran.json()["held_out"]
     assert np.mean(curve[-4:]) <= 0.9 * np.mean(curve[:4])
-    assert ran.json()["held_out"]["after"]["auc"] > 0.5
+    assert held_out["after"]["queries"] > 10
+    assert held_out["after"]["auc"] > 0.5
 
 
 def test_reembedding_decodes_nothing(m2s, quick, own_catalog):
@@ -218,7 +241,8 @@ def test_a_killed_training_goes_on_to_the_bit(m2s, catalog, pairs, quick, tmp_pa
 
 def test_what_is_said(m2s, catalog, pairs, tmp_path):
     """Counts before, a clamped queue, and a table of how held-out films were ranked before and after."""
-    ran = train(m2s, catalog, pairs, tmp_path / "e.safetensors", *QUICK, "--held-out", "0.3")
+    arguments = ("--held-out", "0.3", "--set", "queue_size=256")
+    ran = train(m2s, catalog, pairs, tmp_path / "e.safetensors", *QUICK, *arguments)
     assert ran.status == 0, ran.stderr
     assert "films held out" in ran.stderr
     assert "keys instead of 256, as there are no more scenes" in ran.stderr
@@ -228,7 +252,7 @@ def test_what_is_said(m2s, catalog, pairs, tmp_path):
 
 def test_no_film_held_out(m2s, catalog, pairs, tmp_path):
     """Then nothing is measured, and that is said; a queue that is short enough is not clamped."""
-    arguments = ("--held-out", "0", "--set", "queue_size=8", "--json")
+    arguments = ("--held-out", "0", "--json")
     ran = train(m2s, catalog, pairs, tmp_path / "e.safetensors", *QUICK, *arguments)
     assert ran.status == 0, ran.stderr
     assert ran.json()["held_out"] == {"before": None, "after": None}
@@ -262,7 +286,7 @@ def test_too_few_scenes(m2s, catalog, pairs, tmp_path):
     ran = train(m2s, catalog, few, tmp_path / "e.safetensors", *QUICK, "--held-out", "0")
     assert ran.status == 2
     assert "20 pairs are of" in ran.stderr
-    assert "hold the 8 of a batch" in ran.stderr
+    assert "hold the 16 of a batch" in ran.stderr
 
 
 def test_pairs_that_are_none(m2s, own_catalog, pairs, tmp_path):
@@ -270,8 +294,9 @@ def test_pairs_that_are_none(m2s, own_catalog, pairs, tmp_path):
     other, out = tmp_path / "other.csv", tmp_path / "e.safetensors"
     other.write_text("a,b\n1,2\n")
     assert "a file of scene pairs comes from 'm2s train mine'" in train(m2s, own_catalog, other, out).stderr
-    other.write_text(pairs.read_text().replace("0.9", "high", 1))
-    assert "other.csv, line" in train(m2s, own_catalog, other, out).stderr
+    head, first, *rest = pairs.read_text().splitlines()
+    other.write_text("\n".join([head, first, "high" + rest[0]]))
+    assert "other.csv, line 3: score is 'high" in train(m2s, own_catalog, other, out).stderr
     assert m2s("index", "remove", "F5", "--catalog", own_catalog).status == 0
     ran = train(m2s, own_catalog, pairs, out)
     assert ran.status == 2
@@ -282,7 +307,7 @@ def test_pairs_that_are_none(m2s, own_catalog, pairs, tmp_path):
     ("arguments", "said"),
     [
         (("--set", "temperature=0.5"), "temperature was 0.1, now 0.5"),
-        (("--preset", "paper", "--set", "queue_size=8"), "momentum was 0.99, now 0.999"),
+        (("--preset", "paper", "--set", "batch_pairs=16"), "momentum was 0.99, now 0.999"),
         (("--held-out", "0.5"), "held_out was 0.3, now 0.5"),
     ],
 )
