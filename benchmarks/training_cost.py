@@ -4,9 +4,10 @@
 
 Operations are counted of one scene of nine key frames (E_scene, architecture ``frames``) and of one shot (E_shot),
 forward; a multiply-add is two. Batches are cut to --pairs pairs and --shots shots from the preset's 128, since a
-step of those takes long: seconds a pair or shot are the median of --rounds steps, whose forward passes, gradients,
-optimiser and views are all of the real size. Reading is that of such a batch's key frames from CATALOG, scaled and
-not yet changed, in the loader's threads while the next batch is read too. Memory is the most that the process held.
+step of those takes long; views, forward passes, gradients and the optimiser are of the real size. Seconds are
+processor seconds of all threads, the median of --rounds steps: those of the clock would be other programs' too where
+a machine is shared. Reading is that of such a batch's key frames from CATALOG, scaled and not yet changed. Memory is
+the most that the process has held.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.encoders.scene_encoder import make_scene_network
 from m2s_index.encoders.shot_encoder import input_data, make_shot_network
 from m2s_index.encoders.training.augmentation import Augmentation
-from m2s_index.encoders.training.loader import BatchLoader
+from m2s_index.encoders.training.loader import BatchLoader, square_pictures
 from m2s_index.encoders.training.pair_loader import PairLoader
 from m2s_index.encoders.training.place import Place
 from m2s_index.encoders.training.sampler import RunSampler
@@ -50,7 +52,7 @@ PLACE = Place(torch.device("cpu"), bf16=False)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a training: ``step_seconds`` and ``reading_seconds`` are those of one sample, a pair or a shot."""
+    """Of a training: processor seconds of a step and of reading are those of one sample, a pair or a shot."""
 
     name: str
     sample: str
@@ -64,8 +66,8 @@ class Cost:
 
     @property
     def hours(self) -> float:
-        """For all epochs, at the measured rate."""
-        return self.epochs * self.epoch_samples * self.step_seconds / 3600
+        """For all epochs at the measured rate, where all cores that torch uses are free."""
+        return self.epochs * self.epoch_samples * self.step_seconds / torch.get_num_threads() / 3600
 
 
 def scene_cost(source: KeyFrameSource, batch: int, rounds: int) -> Cost:
@@ -86,9 +88,8 @@ def scene_cost(source: KeyFrameSource, batch: int, rounds: int) -> Cost:
     with PairLoader(sampler, views.read) as loader:
         task = SceneContrast(network, config, loader, views, PLACE)
         step = step_seconds(task, rounds) / batch
-    reading = statistics.median(reading_seconds(lambda: PairLoader(sampler, views.read)) for _ in range(rounds))
-    epoch = FILMS * FILM_PAIRS
-    return cost("E_scene, `frames`", "pair", network, gflop, step, reading / batch, epoch, config.epochs)
+    reading = seconds_of(lambda: [views.read(scene) for scene in sampler.batch(0).ravel().tolist()]) / batch
+    return cost("E_scene, `frames`", "pair", network, gflop, step, reading, FILMS * FILM_PAIRS, config.epochs)
 
 
 def shot_cost(source: KeyFrameSource, batch: int, rounds: int) -> Cost:
@@ -98,14 +99,15 @@ def shot_cost(source: KeyFrameSource, batch: int, rounds: int) -> Cost:
     gflop = operations(network.eval(), torch.zeros(1, 3, config.image_px, config.image_px))
     network.train()
     sampler = RunSampler(source.shots, run_shots=RUN_SHOTS, films=config.films_per_batch, seed=0)
-
-    def make_loader() -> BatchLoader:
-        return BatchLoader(source, sampler, RUN_SHOTS, round(config.image_px * 8 / 7))
-
-    with make_loader() as loader:
+    side_px = round(config.image_px * 8 / 7)
+    with BatchLoader(source, sampler, RUN_SHOTS, side_px) as loader:
         task = ShotContrast(network, config, loader, augmentation(network, config.image_px), PLACE)
         step = step_seconds(task, rounds) / config.batch_shots
-    reading = statistics.median(reading_seconds(make_loader) for _ in range(rounds)) / config.batch_shots
+    runs = sampler.batch(0)
+    frames = seconds_of(
+        lambda: [square_pictures(source.frames(run.film, run.first_shot, RUN_SHOTS), side_px) for run in runs]
+    )
+    reading = frames / config.batch_shots
     return cost("E_shot", "shot", network, gflop, step, reading, FILMS * FILM_SHOTS, config.epochs)
 
 
@@ -139,25 +141,24 @@ def operations(network: nn.Module, *inputs: torch.Tensor) -> float:
 
 
 def step_seconds(task: SceneContrast | ShotContrast, rounds: int) -> float:
-    """The median of some steps after a first one, with their batches read ahead; the queue is left unfilled."""
+    """The median of some steps after a first one; the queue is left unfilled, which saves no work."""
     optimiser = torch.optim.AdamW([p for p in task.parameters() if p.requires_grad])
-    seconds = []
-    for number in range(rounds + 1):
-        started = time.perf_counter()
+
+    def step(number: int) -> None:
         optimiser.zero_grad()
         task.batch_loss(number).backward()
         optimiser.step()
         task.after_step()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+
+    step(0)
+    return statistics.median(seconds_of(partial(step, number)) for number in range(1, rounds + 1))
 
 
-def reading_seconds(make_loader: Callable[[], PairLoader | BatchLoader]) -> float:
-    """One batch from an idle loader; the one that it begins ahead is not waited for, but goes on beside it."""
-    with make_loader() as loader:
-        started = time.perf_counter()
-        loader.batch(0)
-        return time.perf_counter() - started
+def seconds_of(work: Callable[[], object]) -> float:
+    """Processor seconds of all threads of this process while it does some work."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def main() -> None:
@@ -173,7 +174,7 @@ def main() -> None:
         costs = [shot_cost(source, given.shots, given.rounds), scene_cost(source, given.pairs, given.rounds)]
     print(f"{machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"{FILMS:,} films of {FILM_SHOTS:,} shots, {FILM_PAIRS} pairs a film, 100 epochs\n")
-    print("| `paper` | parameters | Gflop, forward | s a sample | reading | memory | hours |")
+    print("| `paper` | parameters | Gflop, forward | core-seconds | reading | memory | hours |")
     print("|---|---|---|---|---|---|---|")
     for c in costs:
         print(
