@@ -5,9 +5,9 @@
 Operations are counted of one scene of nine key frames (E_scene, architecture ``frames``) and of one shot (E_shot),
 forward; a multiply-add is two. Batches are cut to --pairs pairs and --shots shots from the preset's 128, since a
 step of those takes long; views, forward passes, gradients and the optimiser are of the real size. Seconds are
-processor seconds of all threads, the median of --rounds steps: those of the clock would be other programs' too where
-a machine is shared. Reading is that of such a batch's key frames from CATALOG, scaled and not yet changed. Memory is
-the most that the process has held.
+processor seconds of all threads, the median of --rounds steps: those of the clock would be other programs' too
+where a machine is shared. Reading is that of such a batch's key frames from CATALOG, scaled and not yet changed.
+Memory is the most that the process has held.
 """
 
 from __future__ import annotations

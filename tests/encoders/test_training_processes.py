@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from mined_pairs import write_mined_pairs
 from tiny_films import write_tiny_film
 
 torch = pytest.importorskip("torch")
@@ -29,11 +30,15 @@ MOVIE = (
     "movie", "--signal", "genre", "--set", "epochs=12", "--set", "pairs=8", "--set", "shots=6",
     "--checkpoint-steps", "7",
 )  # fmt: skip
+SCENE = (
+    "scene", "--held-out", "0", "--set", "epochs=10", "--set", "batch_pairs=8", "--set", "queue_size=16",
+    "--checkpoint-steps", "7",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def catalog(m2s, tmp_path_factory):
-    """Eight films of two genres, of twenty shots or so."""
+    """Eight films of two genres, of twenty shots or so, and the pairs of their scenes."""
     films, folder = tmp_path_factory.mktemp("films"), tmp_path_factory.mktemp("catalog") / "c"
     lines = ["movie,title,year,genres"]
     for number in range(8):
@@ -44,13 +49,15 @@ def catalog(m2s, tmp_path_factory):
     table = films / "t.csv"
     table.write_text("\n".join(lines), "utf-8")
     assert m2s("movies", "import", table, "--catalog", folder).status == 0
+    assert write_mined_pairs(folder, folder.parent / "pairs.csv") >= 16
     return folder
 
 
 def arguments(catalog, out, training):
     command, *settings = training
     common = ("--catalog", catalog, "--out", out, "--device", "cpu", "--threads", "1")
-    return [str(argument) for argument in ("train", command, *common, *settings)]
+    pairs = ("--pairs", catalog.parent / "pairs.csv") if command == "scene" else ()
+    return [str(argument) for argument in ("train", command, *common, *pairs, *settings)]
 
 
 def together(catalog, out, training, *, processes=2, program=OWN_MAIN):
@@ -66,7 +73,7 @@ def losses(out):
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
-@pytest.fixture(scope="module", params=[SHOT, MOVIE], ids=["shot", "movie"])
+@pytest.fixture(scope="module", params=[SHOT, MOVIE, SCENE], ids=["shot", "movie", "scene"])
 def joint(request, catalog, tmp_path_factory):
     """A training, and what two processes made and said of it."""
     out = tmp_path_factory.mktemp("joint") / "two.safetensors"
@@ -154,7 +161,9 @@ def test_batches_are_shared_out():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("training", "name"), [(SHOT, "films_per_batch 4"), (MOVIE, "pairs 8")])
+@pytest.mark.parametrize(
+    ("training", "name"), [(SHOT, "films_per_batch 4"), (MOVIE, "pairs 8"), (SCENE, "batch_pairs 8")]
+)
 def test_a_batch_that_cannot_be_shared(catalog, tmp_path, training, name):
     """Three processes refuse it before a file is written."""
     ran = together(catalog, tmp_path / "e.safetensors", training, processes=3)
