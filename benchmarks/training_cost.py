@@ -33,7 +33,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.encoders.scene_encoder import make_scene_network
 from m2s_index.encoders.shot_encoder import input_data, make_shot_network
 from m2s_index.encoders.training.augmentation import Augmentation
-from m2s_index.encoders.training.loader import BatchLoader, square_pictures
+from m2s_index.encoders.training.loader import BatchLoader, base_px, square_pictures
 from m2s_index.encoders.training.pair_loader import PairLoader
 from m2s_index.encoders.training.place import Place
 from m2s_index.encoders.training.sampler import RunSampler
@@ -100,7 +100,7 @@ def shot_cost(source: KeyFrameSource, batch: int, rounds: int) -> Cost:
     gflop = operations(network.eval(), torch.zeros(1, 3, config.image_px, config.image_px))
     network.train()
     sampler = RunSampler(source.shots, run_shots=RUN_SHOTS, films=config.films_per_batch, seed=0)
-    side_px = round(config.image_px * 8 / 7)
+    side_px = base_px(config.image_px)
     with BatchLoader(source, sampler, RUN_SHOTS, side_px) as loader:
         task = ShotContrast(network, config, loader, augmentation(network, config.image_px), PLACE)
         step = step_seconds(task, rounds) / config.batch_shots

@@ -20,6 +20,7 @@ from m2s_index.encoders.training.sampler import Run, RunSampler
 from m2s_index.encoders.training.source import TrainingSource
 from m2s_index.types import Image
 
+_BASE_SHARE = 8 / 7
 _THREADS = 4
 
 
@@ -73,6 +74,11 @@ class BatchLoader:
     def _read(self, run: Run) -> Tensor:
         frames = self._source.frames(run.film, run.first_shot, self._run_shots)
         return square_pictures(frames, self._side_px)
+
+
+def base_px(image_px: int) -> int:
+    """The side of the squares that views are cut from: larger than is seen, so that crops are scaled up less."""
+    return round(image_px * _BASE_SHARE)
 
 
 def square_pictures(frames: Sequence[Image], side_px: int) -> Tensor:

@@ -8,13 +8,10 @@ import torch
 from torch import Tensor
 
 from m2s_index.encoders.training.augmentation import Augmentation
-from m2s_index.encoders.training.loader import square_pictures
+from m2s_index.encoders.training.loader import base_px, square_pictures
 from m2s_index.encoders.training.scene_pairs import Scenes
 from m2s_index.encoders.training.source import FeatureSource, TrainingSource
 from m2s_index.pairing.windows import WINDOW_SHOTS
-
-_BASE_SHARE = 8 / 7
-"""Pictures are kept so much larger than the network sees them: crops of them are scaled up less."""
 
 
 class SceneViews(Protocol):
@@ -49,7 +46,7 @@ class FrameViews:
 
     def read(self, scene: int) -> Tensor:
         """Squares: uint8 [S, 3, side, side]."""
-        return self._squares(scene, round(self._image_px * _BASE_SHARE))
+        return self._squares(scene, base_px(self._image_px))
 
     def change(self, scene: Tensor) -> Tensor:
         """uint8 [S, 3, side, side] to float32 [S, 3, px, px]."""

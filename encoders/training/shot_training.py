@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from m2s_index.encoders.shot_encoder import input_data, make_shot_network, save_shot_encoder
 from m2s_index.encoders.training.augmentation import Augmentation
-from m2s_index.encoders.training.loader import BatchLoader
+from m2s_index.encoders.training.loader import BatchLoader, base_px
 from m2s_index.encoders.training.loop import CurvePoint
 from m2s_index.encoders.training.place import Place
 from m2s_index.encoders.training.sampler import RunSampler
@@ -16,9 +16,6 @@ from m2s_index.encoders.training.shot_config import ShotConfig
 from m2s_index.encoders.training.shot_contrast import ShotContrast
 from m2s_index.encoders.training.source import TrainingSource
 from m2s_index.encoders.training.training import RunOptions, Training
-
-_BASE_SHARE = 8 / 7
-"""Pictures are kept so much larger than the network sees them: crops of them are scaled up less."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,9 @@ class ShotTraining(Training):
         """As any training; moreover a KeyFrameError where key frames are missing or damaged."""
         config, processes = self.config, place.processes
         processes.need_shares(config.films_per_batch, "films_per_batch")
-        base_px = round(config.image_px * _BASE_SHARE)
-        with BatchLoader(self.source, self.sampler, config.run_shots, base_px, processes) as loader:
+        with BatchLoader(
+            self.source, self.sampler, config.run_shots, base_px(config.image_px), processes
+        ) as loader:
             self.seed_networks()
             network = make_shot_network(config)
             data = input_data(network, config.image_px)
