@@ -26,7 +26,8 @@ def write_mined_pairs(folder: Path, path: Path) -> int:
             if (scores := window_scores(films[a], films[b])).size
             for i, j in select_pairs(scores, WINDOW_SHOTS).tolist()
         ]
-    return write_pairs(path, sorted(pairs, key=lambda pair: -pair.score))
+    write_pairs(path, sorted(pairs, key=lambda pair: -pair.score))
+    return len(pairs)
 
 
 def scene(source: CatalogFeatures, film: int, first: int) -> MinedScene:
