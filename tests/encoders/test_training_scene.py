@@ -102,11 +102,11 @@ def places(tmp_path_factory):
     folder, random = tmp_path_factory.mktemp("places"), np.random.default_rng(0)
     seen, shared = encoder_identity("seen", 24), random.standard_normal((6, 24))
     with Catalog.open(folder / "c", create=True) as catalog:
-        for number in range(10):
+        for number in range(14):
             look = 2 * random.standard_normal(24)
             shots = np.repeat(random.permutation(shared), 9, axis=0) + look + random.standard_normal((54, 24))
             add(catalog, f"/films/{number}.mkv", shots.astype(np.float32), encoder=seen)
-    assert write_mined_pairs(folder / "c", folder / "pairs.csv") > 150
+    assert write_mined_pairs(folder / "c", folder / "pairs.csv") > 300
     return folder / "c", folder / "pairs.csv"
 
 
