@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Transition = Literal["start", "cut", "fade", "dissolve"]
 Metric = Literal["cosine", "l2"]
+PairKind = Literal["similar", "duplicate"]
 Float32Array = NDArray[np.float32]
 Int64Array = NDArray[np.int64]
 Image = NDArray[np.uint8]
@@ -190,6 +191,25 @@ class FilmPairs:
     def at(self, where: Int64Array | NDArray[np.bool_]) -> FilmPairs:
         """Some of them, by place or by mask."""
         return FilmPairs(self.first[where], self.second[where], self.similar[where])
+
+
+@dataclass(frozen=True)
+class ScenePair:
+    """Two scenes of different films that are alike. A window of shots is a scene whose id is 0.
+
+    ``kind`` is "duplicate" where both show the same pictures of the same film: ``a`` and ``b`` are then the
+    stretches that do, with the id and index of the scenes they begin in. ``percentile`` says how unusual
+    the score is among scenes of unrelated films of the catalogue, in [0, 100]; ``csls`` is the score less
+    how close both scenes are to anything. Both are None where they were not asked for, or cannot be had.
+    """
+
+    rank: int
+    score: float
+    a: Scene
+    b: Scene
+    kind: PairKind = "similar"
+    percentile: float | None = None
+    csls: float | None = None
 
 
 @dataclass(frozen=True)
