@@ -21,6 +21,7 @@ from m2s_index.cli.labels import labels
 from m2s_index.cli.movies import movies
 from m2s_index.cli.options import CATALOG_KEY
 from m2s_index.cli.output import TYPED, say
+from m2s_index.cli.pairs import pairs
 from m2s_index.cli.query import query
 from m2s_index.cli.shots import shots
 from m2s_index.cli.train import train
@@ -110,5 +111,5 @@ def main() -> None:
 
 
 evaluation.add_command(lvu)
-for command in (demo, index, shots, query, labels, movies, evaluation, encoders, train):
+for command in (demo, index, shots, query, pairs, labels, movies, evaluation, encoders, train):
     main.add_command(command)

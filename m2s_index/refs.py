@@ -129,7 +129,9 @@ def scenes_by_id(reader: Reader, scene_ids: list[int]) -> dict[int, tuple[Scene,
 
 def scenes_of_movie(reader: Reader, movie_id: int) -> list[Scene]:
     """A movie's scenes in order."""
-    return [_as_scene(row) for row in reader.rows(f'{_SCENES} WHERE s.movie_id = ? ORDER BY s."index"', (movie_id,))]
+    return [
+        _as_scene(row) for row in reader.rows(f'{_SCENES} WHERE s.movie_id = ? ORDER BY s."index"', (movie_id,))
+    ]
 
 
 def _movies(reader: Reader, query: str, values: Values = ()) -> list[MovieReference]:

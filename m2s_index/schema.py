@@ -120,7 +120,11 @@ class GenreRow(Base):
 
 
 class ShotRow(Base):
-    """A shot, and the frames kept of it (``keyframe_pts``: JSON list, in order)."""
+    """A shot, and the frames kept of it (``keyframe_pts``: JSON list, in order).
+
+    ``junk`` says why it is like shots of any film ("black", see ``m2s_index.junk``); empty where it is not, and
+    null where nobody has looked yet.
+    """
 
     __tablename__ = "shots"
 
@@ -134,6 +138,7 @@ class ShotRow(Base):
     transition_start_frame: Mapped[int | None]
     transition_end_frame: Mapped[int | None]
     keyframe_pts: Mapped[str] = mapped_column(Text)
+    junk: Mapped[str | None] = mapped_column(String(16))
 
 
 class SceneRow(Base):
@@ -308,6 +313,41 @@ class IndexEntryRow(Base):
     movie_id: Mapped[int]
     first_scene_id: Mapped[int]
     rows: Mapped[int]
+
+
+class PairRunRow(Base):
+    """One search of the whole catalogue for similar scenes: by which encoder, how (canonical JSON), and how far.
+
+    ``scenes_key`` (SHA-256) tells which scenes of which films were compared; ``finished_at`` is null until it ends.
+    """
+
+    __tablename__ = "pair_runs"
+    __table_args__ = (UniqueConstraint("encoder_id", "parameters"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[int] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
+    parameters: Mapped[str] = mapped_column(Text)
+    scenes_key: Mapped[str] = mapped_column(String(64))
+    route: Mapped[str] = mapped_column(String(16))
+    blocks: Mapped[int]
+    blocks_done: Mapped[int]
+    started_at: Mapped[str] = mapped_column(String(32), default=now_text)
+    finished_at: Mapped[str | None] = mapped_column(String(32))
+
+
+class ScenePairRow(Base):
+    """A pair that a run found; while it goes on, the best so far. It goes with either of its scenes."""
+
+    __tablename__ = "scene_pairs"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("pair_runs.id", ondelete="CASCADE"), primary_key=True)
+    rank: Mapped[int] = mapped_column(Integer, primary_key=True)
+    score: Mapped[float]
+    scene_a: Mapped[int] = mapped_column(ForeignKey("scenes.id", ondelete="CASCADE"), index=True)
+    scene_b: Mapped[int] = mapped_column(ForeignKey("scenes.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    percentile: Mapped[float | None]
+    csls: Mapped[float | None]
 
 
 class SettingRow(Base):

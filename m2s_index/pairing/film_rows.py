@@ -13,7 +13,7 @@ from m2s_index.pairing.windows import WINDOW_SHOTS, window_means
 from m2s_index.reading import Reader
 from m2s_index.refs import MovieReference, scenes_of_movie
 from m2s_index.selection import BoolArray
-from m2s_index.types import Float32Array, Int64Array, Metric, Scene
+from m2s_index.types import Float32Array, Metric, Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class FilmRows:
 
 @dataclass(frozen=True, eq=False)
 class ShotTimes:
-    """When a film's shots begin and end, in seconds from its first frame, rounded from the exact times: [N] each."""
+    """When a film's shots begin and end, in seconds from its first frame: one of each a shot."""
 
     starts: tuple[float, ...]
     ends: tuple[float, ...]
@@ -69,7 +69,9 @@ def window_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -
         raise UsageError(f"{movie.name} has {len(features)} shots: a window is of {WINDOW_SHOTS}")
     times = shot_times(reader, movie)
     scenes = tuple(
-        Scene(0, movie.movie_id, movie.name, i, i, i + WINDOW_SHOTS, times.starts[i], times.ends[i + WINDOW_SHOTS - 1])
+        Scene(
+            0, movie.movie_id, movie.name, i, i, i + WINDOW_SHOTS, times.starts[i], times.ends[i + WINDOW_SHOTS - 1]
+        )
         for i in range(len(features) - WINDOW_SHOTS + 1)
     )
     usable = np.ones(len(scenes), np.bool_)
@@ -89,11 +91,12 @@ def shot_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -> 
 
 def shot_times(reader: Reader, movie: MovieReference) -> ShotTimes:
     """When the film's shots begin and end."""
-    start_pts, time_base = reader.first("SELECT start_pts, time_base FROM movies WHERE id = ?", (movie.movie_id,)) or (
-        0, "1/1",
-    )  # fmt: skip
-    rows = reader.rows('SELECT start_pts, end_pts FROM shots WHERE movie_id = ? ORDER BY "index"', (movie.movie_id,))
-    unit = Fraction(time_base)
+    movie_row = reader.first("SELECT start_pts, time_base FROM movies WHERE id = ?", (movie.movie_id,))
+    assert movie_row is not None  # the reference is of the reader's own state
+    start_pts, unit = movie_row[0], Fraction(movie_row[1])
+    rows = reader.rows(
+        'SELECT start_pts, end_pts FROM shots WHERE movie_id = ? ORDER BY "index"', (movie.movie_id,)
+    )
     spans = [(float((start - start_pts) * unit), float((end - start_pts) * unit)) for start, end in rows]
     return ShotTimes(tuple(start for start, _ in spans), tuple(end for _, end in spans))
 
@@ -107,18 +110,20 @@ def row_scores(first: FilmRows, second: FilmRows) -> Float32Array:
 
 
 def scene_scores(first: Float32Array, second: Float32Array, metric: Metric) -> Float32Array:
-    """Scores of all pairs of rows: float32 [M, N], computed in double precision, so that equal rows have equal scores.
+    """Scores of all pairs of rows: float32 [M, N]; in double precision first, so that equal rows have equal scores.
 
     Args:
         first, second: float32 [M, D] and [N, D]; normalised for cosine.
         metric: cosine gives the inner product, l2 minus the Euclidean distance.
     """
     a, b = first.astype(np.float64), second.astype(np.float64)
-    products = a @ b.T
     if metric == "cosine":
-        return products.astype(np.float32)
-    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * products
-    return (-np.sqrt(np.maximum(squared, 0))).astype(np.float32)
+        return (a @ b.T).astype(np.float32)
+    # By differences: a product would not give equal rows a distance of 0.
+    scores = np.empty((len(a), len(b)), np.float32)
+    for row, vector in zip(scores, a, strict=True):
+        row[:] = -np.sqrt(np.square(b - vector).sum(axis=1))
+    return scores
 
 
 def paired_scores(first: Float32Array, second: Float32Array, metric: Metric) -> Float32Array:
