@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from m2s_index.cli.estimate import duration
 from m2s_index.cli.options import catalog_option, format_options
 from m2s_index.cli.output import clock, print_csv, print_json, print_table, say
 from m2s_index.cli.query import scene_json
@@ -14,39 +16,127 @@ from m2s_index.cli.query import scene_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from m2s_index.pairing.catalogue_pairs import CataloguePairs
     from m2s_index.types import Scene, ScenePair
 
 SCENE_COLUMNS = ("scene_id", "movie", "movie_id", "index", "start_seconds", "end_seconds")
+SAY_EVERY_SECONDS = 10.0
 
 
 @click.command()
 @click.argument("movies", metavar="[A B]", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Instead of A and B: every film against every other.")
+@click.option("--show", is_flag=True, help="Instead: what the last --all found.")
 @catalog_option
 @click.option("--encoder", "encoder_name", help="Whose embeddings to compare.  [default: the catalogue's]")
-@click.option("--keep", type=float, default=0.5, show_default=True, help="Share of the highest scores to pair.")
-@click.option("--top", type=int, help="Only so many pairs, the best.")
+@click.option(
+    "--keep", type=float, default=0.5, show_default=True, help="Share of two films' highest scores to pair."
+)
+@click.option("--top", type=int, help="Only so many pairs, the best.  [default: all; with --all 10000]")
 @click.option("--min-score", type=float, help="Only pairs with at least this score.")
-@click.option("--windows", is_flag=True, help="Compare windows of nine shots instead of scenes.")
+@click.option("--windows", is_flag=True, help="Of A and B: compare windows of nine shots instead of scenes.")
+@click.option(
+    "--similar",
+    type=click.Choice(["cowatch", "genre", "synopsis"]),
+    help="With --all: only films that are similar by this metadata.",
+)
+@click.option("--genre", "genres", multiple=True, help="With --all: only films of this genre; may be repeated.")
+@click.option("--year", "years", metavar="FROM:TO", help="With --all: only films of these years.")
 @format_options("table", "json", "csv")
 def pairs(
-    movies: tuple[str, ...], catalog_folder: Path, encoder_name: str | None, output_format: str, **options: Any
-) -> None:
-    """Find pairs of similar scenes of the films A and B, best first.
+    movies: tuple[str, ...], every: bool, show: bool, catalog_folder: Path, encoder_name: str | None,
+    output_format: str, **options: Any,
+) -> None:  # fmt: skip
+    """Find pairs of similar scenes of the films A and B, or of all films, best first.
 
-    Each scene is in one pair at most, and pairs are among the highest half of all scores of the two films.
+    Each scene is in one pair at most of two films, and pairs are among the highest half of all their scores. What
+    --all finds is kept in the catalogue, for --show; if it is interrupted, the next one goes on.
     """
+    if (len(movies) == 2) + every + show != 1 or len(movies) not in (0, 2):
+        raise click.UsageError("give two films (m2s pairs A B), or one of --all and --show")
+    ways = {"A B": ("keep", "top", "min_score", "windows"), "--show": ("top",)}
+    ways["--all"] = ("keep", "top", "min_score", "similar", "genres", "years")
+    way = "--all" if every else "--show" if show else "A B"
+    given = {name: value for name, value in options.items() if _was_given(name)}
+    if useless := sorted(given.keys() - set(ways[way])):
+        names = {"genres": "genre", "years": "year"}
+        flags = ", ".join("--" + names.get(name, name).replace("_", "-") for name in useless)
+        raise click.UsageError(f"{flags} does not go with {way}")
+    if way == "A B":
+        _two_films(catalog_folder, encoder_name, output_format, *movies, **given)
+    else:
+        (_all_films if every else _show)(catalog_folder, encoder_name, output_format, **given)
+
+
+def _was_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.DEFAULT
+
+
+def _two_films(
+    folder: Path, encoder: str | None, output_format: str, first: str, second: str, **options: Any
+) -> None:
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.film_pairs import PairOptions, film_pairs
 
-    if len(movies) != 2:
-        raise click.UsageError("give two films: m2s pairs A B")
     wanted = PairOptions(**options)
-    with Catalog.open(catalog_folder) as catalog, catalog.reader() as reader:
-        found = film_pairs(reader, *movies, wanted, encoder_name)
-    for note in found.notes:
-        say(f"pairs: {note}")
+    with Catalog.open(folder) as catalog, catalog.reader() as reader:
+        found = film_pairs(reader, first, second, wanted, encoder)
+    _say(found.notes)
     names = f"{found.a.movie.name} and {found.b.movie.name}"
     print_pairs(found.pairs, found.encoder, output_format, title=f"{names}, by {found.encoder}")
+
+
+def _all_films(
+    folder: Path, encoder: str | None, output_format: str, years: str | None = None, **options: Any
+) -> None:
+    from m2s_index.catalog import Catalog
+    from m2s_index.filters import parse_years
+    from m2s_index.lock import BuildLock
+    from m2s_index.pairing.catalogue_pairs import CatalogueOptions, find_catalogue_pairs
+
+    wanted = CatalogueOptions(**options, years=None if years is None else parse_years(years))
+    with Catalog.open(folder, writable=True) as catalog, BuildLock(folder):
+        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks)
+    _print_run(found, output_format)
+
+
+def _show(folder: Path, encoder: str | None, output_format: str, top: int | None = None) -> None:
+    from m2s_index.catalog import Catalog
+    from m2s_index.pairing.catalogue_pairs import show_catalogue_pairs
+
+    with Catalog.open(folder) as catalog, catalog.reader() as reader:
+        found = show_catalogue_pairs(reader, encoder, top)
+    _print_run(found, output_format)
+
+
+class PairProgress:
+    """Says now and then how far a run over all films is."""
+
+    def __init__(self) -> None:
+        self._started = self._said = time.monotonic()
+        self._first: int | None = None
+
+    def blocks(self, done: int, total: int) -> None:
+        """So many blocks are done."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done - 1
+        if now - self._said >= SAY_EVERY_SECONDS:
+            self._said = now
+            left = (now - self._started) / (done - self._first) * (total - done)
+            say(f"pairs: block {done} of {total}; {duration(left)} left")
+
+
+def _print_run(found: CataloguePairs, output_format: str) -> None:
+    _say(found.notes)
+    run = found.run
+    print_pairs(found.pairs, run.encoder, output_format, title=f"all films, by {run.encoder}, {run.finished_at}")
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(f"pairs: {note}")
 
 
 def print_pairs(found: Sequence[ScenePair], encoder: str, output_format: str, *, title: str) -> None:

@@ -117,7 +117,7 @@ def resolve(reader: Reader, wanted: SceneFilter, columns: SceneColumns) -> Selec
     """
     found: list[Selection] = []
     if wanted.movies or wanted.not_movies or wanted.genres or wanted.years:
-        found.append(columns.ranges.of_movies(_chosen(reader, wanted, columns.ranges.movie_ids)))
+        found.append(columns.ranges.of_movies(chosen_movies(reader, wanted, columns.ranges.movie_ids)))
     if wanted.min_seconds is not None or wanted.max_seconds is not None:
         seconds = columns.seconds(reader)
         fits = seconds >= (wanted.min_seconds or 0.0)
@@ -154,8 +154,12 @@ def _shell(text: str) -> str:
     return text if re.fullmatch(r"[\w./:=+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _chosen(reader: Reader, wanted: SceneFilter, movie_ids: Int64Array) -> BoolArray:
-    """For which of the movies all of a filter's conditions on movies hold: bool [M] for int64 [M]."""
+def chosen_movies(reader: Reader, wanted: SceneFilter, movie_ids: Int64Array) -> BoolArray:
+    """For which of the movies all of a filter's conditions on movies hold: bool [M] for int64 [M].
+
+    Raises:
+        UnknownReferenceError: one of its movies is unknown or ambiguous.
+    """
     chosen = np.ones(len(movie_ids), np.bool_)
     if wanted.movies:
         chosen &= np.isin(movie_ids, [find_movie(reader, movie).movie_id for movie in wanted.movies])

@@ -318,7 +318,8 @@ class IndexEntryRow(Base):
 class PairRunRow(Base):
     """One search of the whole catalogue for similar scenes: by which encoder, how (canonical JSON), and how far.
 
-    ``scenes_key`` (SHA-256) tells which scenes of which films were compared; ``finished_at`` is null until it ends.
+    ``generation`` tells which embeddings there were, ``scenes_key`` (SHA-256) which scenes of which films were
+    compared; ``finished_at`` is null until it ends.
     """
 
     __tablename__ = "pair_runs"
@@ -327,6 +328,7 @@ class PairRunRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     encoder_id: Mapped[int] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
     parameters: Mapped[str] = mapped_column(Text)
+    generation: Mapped[str] = mapped_column(String(48))
     scenes_key: Mapped[str] = mapped_column(String(64))
     route: Mapped[str] = mapped_column(String(16))
     blocks: Mapped[int]

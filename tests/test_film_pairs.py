@@ -177,7 +177,7 @@ def test_command(catalog, m2s):
         ),
         (("first", "second", "--top", "0"), "the number of pairs must be at least 1, not 0"),
         (("first", "second", "--min-score", "inf"), "the least score must be a number, not inf"),
-        (("first",), "give two films: m2s pairs A B"),
+        (("first",), "give two films (m2s pairs A B), or one of --all and --show"),
         (("first", "nothing"), "no movie is called 'nothing'"),
     ],
 )

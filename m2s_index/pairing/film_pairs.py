@@ -34,12 +34,21 @@ class PairOptions:
     windows: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise UsageError(f"the share of scores to keep must be above 0 and at most 1, not {self.keep:g}")
-        if self.top is not None and self.top < 1:
-            raise UsageError(f"the number of pairs must be at least 1, not {self.top}")
-        if self.min_score is not None and not math.isfinite(self.min_score):
-            raise UsageError(f"the least score must be a number, not {self.min_score}")
+        check_limits(self.keep, self.top, self.min_score)
+
+
+def check_limits(keep: float, top: int | None, min_score: float | None) -> None:
+    """Refuse numbers that leave nothing.
+
+    Raises:
+        UsageError: a share that is none, fewer than one pair, a least score that is no number.
+    """
+    if not 0 < keep <= 1:
+        raise UsageError(f"the share of scores to keep must be above 0 and at most 1, not {keep:g}")
+    if top is not None and top < 1:
+        raise UsageError(f"the number of pairs must be at least 1, not {top}")
+    if min_score is not None and not math.isfinite(min_score):
+        raise UsageError(f"the least score must be a number, not {min_score}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,9 +129,9 @@ def scene_scores(first: Float32Array, second: Float32Array, metric: Metric) -> F
 def paired_scores(first: Float32Array, second: Float32Array, metric: Metric) -> Float32Array:
     """The same of row i with row i alone: float32 [N]."""
     a, b = first.astype(np.float64), second.astype(np.float64)
-    if metric == "cosine":
-        return (a * b).sum(axis=1).astype(np.float32)
-    return (-np.sqrt(np.square(a - b).sum(axis=1))).astype(np.float32)
+    exact = (a * b).sum(axis=1) if metric == "cosine" else -np.sqrt(np.square(a - b).sum(axis=1))
+    scores: Float32Array = exact.astype(np.float32)
+    return scores
 
 
 def _matrix(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: str) -> Float32Array:
@@ -140,8 +140,8 @@ def _matrix(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table
     row = reader.first(query, (movie.movie_id, encoder.encoder_id))
     if row is None:
         raise UsageError(_lacking(reader, encoder, movie, table))
-    columns, data = row[:3], row[3]
-    return decode_matrix(data, *columns, movie.name)
+    rows, columns, dtype, data = row
+    return decode_matrix(data, rows, columns, dtype, movie.name)
 
 
 def _lacking(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: str) -> str:
