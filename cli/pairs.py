@@ -35,6 +35,7 @@ SAY_EVERY_SECONDS = 10.0
 @click.option("--top", type=int, help="Only so many pairs, the best.  [default: all; with --all 10000]")
 @click.option("--min-score", type=float, help="Only pairs with at least this score.")
 @click.option("--windows", is_flag=True, help="Of A and B: compare windows of nine shots instead of scenes.")
+@click.option("--junk", is_flag=True, help="Also pair black and plain shots, title cards, logos and credits.")
 @click.option(
     "--similar",
     type=click.Choice(["cowatch", "genre", "synopsis"]),
@@ -54,8 +55,8 @@ def pairs(
     """
     if (len(movies) == 2) + every + show != 1 or len(movies) not in (0, 2):
         raise click.UsageError("give two films (m2s pairs A B), or one of --all and --show")
-    ways = {"A B": ("keep", "top", "min_score", "windows"), "--show": ("top",)}
-    ways["--all"] = ("keep", "top", "min_score", "similar", "genres", "years")
+    ways = {"A B": ("keep", "top", "min_score", "windows", "junk"), "--show": ("top",)}
+    ways["--all"] = ("keep", "top", "min_score", "junk", "similar", "genres", "years")
     way = "--all" if every else "--show" if show else "A B"
     given = {name: value for name, value in options.items() if _was_given(name)}
     if useless := sorted(given.keys() - set(ways[way])):
@@ -80,8 +81,8 @@ def _two_films(
     from m2s_index.pairing.film_pairs import PairOptions, film_pairs
 
     wanted = PairOptions(**options)
-    with Catalog.open(folder) as catalog, catalog.reader() as reader:
-        found = film_pairs(reader, first, second, wanted, encoder)
+    with Catalog.open(folder) as catalog:
+        found = film_pairs(catalog, first, second, wanted, encoder)
     _say(found.notes)
     names = f"{found.a.movie.name} and {found.b.movie.name}"
     print_pairs(found.pairs, found.encoder, output_format, title=f"{names}, by {found.encoder}")

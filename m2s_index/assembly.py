@@ -24,6 +24,7 @@ from m2s_index.errors import CatalogDamagedError, VideoError
 from m2s_index.extract import FilmRead, ShotFound
 from m2s_index.failures import forget_failure
 from m2s_index.files import identify
+from m2s_index.junk import film_junk
 from m2s_index.keyframe_store import KeyFrameWriter, StoredKeyFrames, delete_keyframes
 from m2s_index.lost_labels import LostLabel, delete_labels, lost_labels
 from m2s_index.matrices import identity_key
@@ -148,6 +149,7 @@ class FilmAssembly:
             keyframes_file=self._writer.path.name,
             keyframes_bytes=stored.size_bytes,
             keyframes_sha256=stored.sha256,
+            junk=film_junk(self._catalog.keyframes_folder, self._writer.path.name, len(self._found), read.crop),
         )
 
 

@@ -13,17 +13,21 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m2s_index.errors import CatalogError, KeyFrameError
 from m2s_index.files import sync_folder
 from m2s_index.types import Crop, Image
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
 
 JPEG_QUALITY = 88
 LARGEST_PICTURE_PX = 1 << 26
@@ -55,19 +59,47 @@ def decode_jpeg(data: bytes, crop: Crop | None = None) -> Image:
     Raises:
         KeyFrameError: it is no JPEG picture, or claims an absurd size.
     """
+    with _opened(data) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    if crop is None:
+        return pixels
+    bottom, right = crop.top_px + crop.height_px, crop.left_px + crop.width_px
+    return np.ascontiguousarray(pixels[crop.top_px : bottom, crop.left_px : right])
+
+
+def decode_luma(data: bytes, crop: Crop | None, side_px: int) -> NDArray[np.int16]:
+    """A stored picture's brightness inside its bars: int16 [height, width] in [0, 255], the longer side at most
+    ``side_px``. Where half the size or less is enough, no more than that is decoded.
+
+    Raises:
+        KeyFrameError: it is no JPEG picture, or claims an absurd size.
+    """
+    from PIL import Image as PillowImage
+
+    with _opened(data) as picture:
+        whole = picture.width
+        picture.draft("L", (side_px, side_px * picture.height // picture.width))
+        grey = picture.convert("L")
+    if crop is not None:
+        scale = grey.width / whole
+        edges = (crop.left_px, crop.top_px, crop.left_px + crop.width_px, crop.top_px + crop.height_px)
+        grey = grey.crop([round(edge * scale) for edge in edges])
+    grey.thumbnail((side_px, side_px), PillowImage.Resampling.BOX)
+    return np.asarray(grey).astype(np.int16)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[PillowImage.Image]:
+    """A stored picture, not decoded yet; errors of the block that decodes it are ours."""
     from PIL import Image as PillowImage
 
     try:
         with PillowImage.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             if picture.width * picture.height > LARGEST_PICTURE_PX:
                 raise KeyFrameError(f"a key frame claims {picture.width}×{picture.height} pixels")
-            pixels = np.asarray(picture.convert("RGB"))
+            yield picture
     except (OSError, SyntaxError, PillowImage.DecompressionBombError) as exc:
         raise KeyFrameError(f"a key frame cannot be decoded ({exc}); run 'm2s index repair'") from exc
-    if crop is None:
-        return pixels
-    bottom, right = crop.top_px + crop.height_px, crop.left_px + crop.width_px
-    return np.ascontiguousarray(pixels[crop.top_px : bottom, crop.left_px : right])
 
 
 def _entry(shot: int, frame: int) -> str:

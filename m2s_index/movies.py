@@ -174,7 +174,12 @@ def _movie_row(film: Film) -> MovieRow:
 
 
 def _shot_values(movie_id: int, film: Film, shot: Shot) -> dict[str, Any]:
-    return {**vars(shot), "movie_id": movie_id, "keyframe_pts": json.dumps(film.keyframe_pts[shot.index])}
+    return {
+        **vars(shot),
+        "movie_id": movie_id,
+        "keyframe_pts": json.dumps(film.keyframe_pts[shot.index]),
+        "junk": (film.junk[shot.index] or "") if film.junk else None,
+    }
 
 
 def _scene_values(movie_id: int, film: Film, index: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Transition = Literal["start", "cut", "fade", "dissolve"]
 Metric = Literal["cosine", "l2"]
+JunkKind = Literal["black", "plain", "card", "credits"]
 PairKind = Literal["similar", "duplicate"]
 Float32Array = NDArray[np.float32]
 Int64Array = NDArray[np.int64]
@@ -246,7 +247,8 @@ class Film:
     """One film as it was read: what the catalogue stores of it, before it has ids.
 
     ``start_pts`` is the first frame's, ``end_pts`` where the last one ends. ``keyframe_pts`` has one
-    tuple a shot, ``scenes`` one (first_shot, end_shot) a scene.
+    tuple a shot, ``scenes`` one (first_shot, end_shot) a scene, ``junk`` what kind of junk each shot is (see
+    ``m2s_index.junk``), or None; it is empty where nobody has looked.
     """
 
     file: FileIdentity
@@ -266,6 +268,7 @@ class Film:
     keyframes_file: str
     keyframes_bytes: int
     keyframes_sha256: str
+    junk: tuple[JunkKind | None, ...] = ()
 
     @property
     def duration_seconds(self) -> float:

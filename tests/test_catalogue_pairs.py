@@ -37,9 +37,9 @@ def folder(tmp_path):
 def of_two_films(folder, films=FILMS, **options):
     """All pairs of each two of the films, together, best first: (score, scene, scene)."""
     found = []
-    with Catalog.open(folder) as catalog, catalog.reader() as reader:
+    with Catalog.open(folder) as catalog:
         for a, b in combinations(films, 2):
-            pairs = film_pairs(reader, a, b, PairOptions(**options)).pairs
+            pairs = film_pairs(catalog, a, b, PairOptions(**options)).pairs
             found += [(-pair.score, pair.a.scene_id, pair.b.scene_id) for pair in pairs]
     return [(-score, a, b) for score, a, b in sorted(found)]
 

@@ -75,8 +75,7 @@ def catalog(tmp_path):
 
 
 def pairs(catalog, *films, **options):
-    with catalog.reader() as reader:
-        return film_pairs(reader, *films, PairOptions(**options))
+    return film_pairs(catalog, *films, PairOptions(**options))
 
 
 def ends(found):
@@ -190,7 +189,7 @@ def test_wrong_usage(catalog, m2s, arguments, line):
 
 def test_nothing_alike(catalog, m2s):
     """No pair with such a score: an empty list, a line that says so, and exit status 0."""
-    ran = m2s("pairs", "first", "second", "--min-score", "2", "--json", "--catalog", catalog.folder)
+    ran = m2s("pairs", "first", "second", "--min-score", "2", "--junk", "--json", "--catalog", catalog.folder)
     assert (ran.status, ran.json()["pairs"]) == (0, [])
     assert ran.stderr == "pairs: nothing in first and second is so much alike\n"
 

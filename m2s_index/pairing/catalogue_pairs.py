@@ -14,6 +14,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
 from m2s_index.filters import SceneFilter, Years, chosen_movies
 from m2s_index.index_file import Entries, embedding_entries, stored_vectors
+from m2s_index.junk_marks import JUNK_UNKNOWN, junk_scenes, mark_junk
 from m2s_index.matrices import StoredEncoder, default_encoder, find_encoder
 from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks, blocks_of
 from m2s_index.pairing.film_pairs import KEEP, check_limits
@@ -31,7 +32,7 @@ from m2s_index.pairing.pair_runs import (
     stored_rows,
 )
 from m2s_index.reading import Reader
-from m2s_index.types import ScenePair
+from m2s_index.types import Int64Array, ScenePair
 
 STORE_EVERY_SECONDS = 15.0
 """A run that is killed loses no more than this, and the block at hand."""
@@ -49,6 +50,7 @@ class CatalogueOptions:
     top: int = TOP
     keep: float = KEEP
     min_score: float | None = None
+    junk: bool = False
     similar: SignalName | None = None
     genres: tuple[str, ...] = ()
     years: Years | None = None
@@ -89,18 +91,18 @@ def find_catalogue_pairs(
     Raises:
         UsageError: there is no such encoder, fewer than two films are left, or no metadata for the gate.
     """
+    notes = [] if options.junk else [f"{name}: {JUNK_UNKNOWN}" for name in mark_junk(catalog)]
     with catalog.reader() as reader:
         encoder = find_encoder(reader, encoder_name)
         entries, generation = _films(reader, encoder, options), _generation(reader, encoder.name)
-        rows = _rows(reader, encoder, entries)
-    blocks = _blocks(catalog, rows, entries, options)
+        rows, movie_ids = _rows(reader, encoder, entries, set() if options.junk else junk_scenes(reader))
+    blocks = _blocks(catalog, rows, movie_ids, options)
     key = RunKey(encoder.encoder_id, options.text, generation, _scenes_key(rows, blocks), "exact", len(blocks))
     with catalog.write() as session:
         run_id = begin_run(session, key)
     with catalog.reader() as reader:
         run = get_run(reader, run_id)
         found = stored_rows(reader, run_id, rows.scene_ids)
-    notes = []
     if run.finished_at:
         notes.append(f"found already, on {run.finished_at}: nothing has changed since")
     else:
@@ -176,21 +178,37 @@ def _films_by(count: int) -> str:
     return f"{count or 'no'} film{'' if count == 1 else 's'}"
 
 
-def _rows(reader: Reader, encoder: StoredEncoder, entries: Entries) -> CatalogueRows:
-    """All scenes of the films, each vector read once."""
-    vectors = np.empty((entries.scenes, encoder.identity.dimension), np.float32)
-    ends = np.cumsum(entries.rows)
-    for end, part in zip(ends.tolist(), stored_vectors(reader, entries), strict=True):
-        vectors[end - len(part.vectors) : end] = part.vectors
-    starts = np.concatenate([np.zeros(1, np.int64), ends])
-    return CatalogueRows(entries.scene_ids, vectors, starts, encoder.identity.metric)
+def _rows(
+    reader: Reader, encoder: StoredEncoder, entries: Entries, left_out: set[int]
+) -> tuple[CatalogueRows, Int64Array]:
+    """All scenes of the films but some, each vector read once; and the films that have any, int64 [F], in order.
+
+    Raises:
+        UsageError: fewer than two films have any.
+    """
+    usable = ~np.isin(entries.scene_ids, list(left_out))
+    vectors = np.empty((np.count_nonzero(usable), encoder.identity.dimension), np.float32)
+    lengths, at, end = [], 0, 0
+    for part in stored_vectors(reader, entries):
+        kept = part.vectors[usable[end : end + len(part.vectors)]]
+        vectors[at : at + len(kept)] = kept
+        lengths.append(len(kept))
+        at, end = at + len(kept), end + len(part.vectors)
+    counts = np.array(lengths, np.int64)
+    movie_ids = entries.movie_ids[counts > 0]
+    if len(movie_ids) < 2:
+        raise UsageError(
+            f"{_films_by(len(movie_ids))} with a scene that can be paired: most shots are junk (see --junk)"
+        )
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[counts > 0])])
+    return CatalogueRows(entries.scene_ids[usable], vectors, starts, encoder.identity.metric), movie_ids
 
 
-def _blocks(catalog: Catalog, rows: CatalogueRows, entries: Entries, options: CatalogueOptions) -> list[Block]:
+def _blocks(catalog: Catalog, rows: CatalogueRows, movie_ids: Int64Array, options: CatalogueOptions) -> list[Block]:
     if options.similar is None:
         return all_blocks(rows.starts)
     with catalog.read() as session:
-        films = similar_films(session, options.similar, entries.movie_ids)
+        films = similar_films(session, options.similar, movie_ids)
     if not len(films):
         raise UsageError(f"--similar {options.similar} leaves no two films: no indexed ones are similar by it")
     return blocks_of(films)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2s_index.errors import UsageError
+from m2s_index.catalog import Catalog
+from m2s_index.errors import KeyFrameError, UsageError
+from m2s_index.junk_marks import JUNK_UNKNOWN, mostly_junk, shots_junk
 from m2s_index.matrices import find_encoder
 from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, window_rows
 from m2s_index.pairing.greedy import select_pairs
@@ -25,13 +27,14 @@ class PairOptions:
 
     ``keep`` is the share of the matrix's highest entries that are candidates, rounded up; of the pairs taken
     from these the ``top`` best, and none below ``min_score``. ``windows`` compares windows of nine shots
-    instead of scenes.
+    instead of scenes; ``junk`` pairs scenes as well of which most shots are black, plain, cards or credits.
     """
 
     keep: float = KEEP
     top: int | None = None
     min_score: float | None = None
     windows: bool = False
+    junk: bool = False
 
     def __post_init__(self) -> None:
         check_limits(self.keep, self.top, self.min_score)
@@ -66,7 +69,7 @@ class FilmPairs:
 
 
 def film_pairs(
-    reader: Reader, first: str, second: str, options: PairOptions = PairOptions(), encoder_name: str | None = None
+    catalog: Catalog, first: str, second: str, options: PairOptions = PairOptions(), encoder_name: str | None = None
 ) -> FilmPairs:
     """The pairs of the films that two references name.
 
@@ -75,11 +78,15 @@ def film_pairs(
         UnknownReferenceError: a reference names no film, or several.
         CatalogDamagedError: embeddings and scenes do not belong together.
     """
-    movies = [find_movie(reader, text) for text in (first, second)]
-    if movies[0].movie_id == movies[1].movie_id:
-        raise UsageError(f"'{first}' and '{second}' are both {movies[0].name}: pairs are of two different films")
-    encoder = find_encoder(reader, encoder_name)
-    a, b = ((window_rows if options.windows else scene_rows)(reader, encoder, movie) for movie in movies)
+    with catalog.reader() as reader:
+        movies = [find_movie(reader, text) for text in (first, second)]
+        if movies[0].movie_id == movies[1].movie_id:
+            raise UsageError(
+                f"'{first}' and '{second}' are both {movies[0].name}: pairs are of two different films"
+            )
+        encoder = find_encoder(reader, encoder_name)
+        a, b = ((window_rows if options.windows else scene_rows)(reader, encoder, movie) for movie in movies)
+        notes = [] if options.junk else [note for rows in (a, b) for note in _leave_junk_out(catalog, reader, rows)]
     scores = row_scores(a, b)
     chosen = select_usable(scores, a.span, options.keep)
     values = scores[chosen[:, 0], chosen[:, 1]]
@@ -89,7 +96,7 @@ def film_pairs(
         ScenePair(rank, float(scores[i, j]), a.scenes[i], b.scenes[j])
         for rank, (i, j) in enumerate(chosen[: options.top].tolist(), 1)
     )
-    return FilmPairs(encoder.name, a, b, scores, pairs, tuple(_notes(a, b, pairs)))
+    return FilmPairs(encoder.name, a, b, scores, pairs, (*notes, *_notes(a, b, pairs)))
 
 
 def select_usable(scores: Float32Array, span: int, keep: float) -> Int64Array:
@@ -107,8 +114,18 @@ def select_usable(scores: Float32Array, span: int, keep: float) -> Int64Array:
     return select_pairs(scores, span, (count - 0.5) / scores.size)
 
 
+def _leave_junk_out(catalog: Catalog, reader: Reader, rows: FilmRows) -> list[str]:
+    """Mark scenes as not usable of which most shots are junk; a line for the user where that is not known."""
+    try:
+        kinds = shots_junk(catalog, reader, rows.movie.movie_id)
+    except KeyFrameError:
+        return [f"{rows.movie.name}: {JUNK_UNKNOWN}"]
+    rows.usable[mostly_junk(rows.scenes, kinds)] = False
+    return []
+
+
 def _notes(a: FilmRows, b: FilmRows, pairs: tuple[ScenePair, ...]) -> list[str]:
     unusable = [rows.movie.name for rows in (a, b) if not rows.usable.any()]
     if unusable:
-        return [f"{name} has no scene that can be paired" for name in unusable]
+        return [f"{name} has no scene that can be paired: all are mostly junk (see --junk)" for name in unusable]
     return [] if pairs else [f"nothing in {a.movie.name} and {b.movie.name} is so much alike"]
