@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from m2s_index.pairing.catalogue_pairs import CataloguePairs
+    from m2s_index.pairing.film_pairs import Duplicates
     from m2s_index.types import Scene, ScenePair
 
 SCENE_COLUMNS = ("scene_id", "movie", "movie_id", "index", "start_seconds", "end_seconds")
+PAIR_COLUMNS = ("rank", "kind", "score")
 SAY_EVERY_SECONDS = 10.0
 
 
@@ -36,6 +38,13 @@ SAY_EVERY_SECONDS = 10.0
 @click.option("--min-score", type=float, help="Only pairs with at least this score.")
 @click.option("--windows", is_flag=True, help="Of A and B: compare windows of nine shots instead of scenes.")
 @click.option("--junk", is_flag=True, help="Also pair black and plain shots, title cards, logos and credits.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["show", "hide", "only"]),
+    default="show",
+    show_default=True,
+    help="The same pictures in both films (another encode, an excerpt, a trailer).",
+)
 @click.option(
     "--similar",
     type=click.Choice(["cowatch", "genre", "synopsis"]),
@@ -55,8 +64,8 @@ def pairs(
     """
     if (len(movies) == 2) + every + show != 1 or len(movies) not in (0, 2):
         raise click.UsageError("give two films (m2s pairs A B), or one of --all and --show")
-    ways = {"A B": ("keep", "top", "min_score", "windows", "junk"), "--show": ("top",)}
-    ways["--all"] = ("keep", "top", "min_score", "junk", "similar", "genres", "years")
+    ways = {"A B": ("keep", "top", "min_score", "windows", "junk", "duplicates"), "--show": ("top", "duplicates")}
+    ways["--all"] = ("keep", "top", "min_score", "junk", "duplicates", "similar", "genres", "years")
     way = "--all" if every else "--show" if show else "A B"
     given = {name: value for name, value in options.items() if _was_given(name)}
     if useless := sorted(given.keys() - set(ways[way])):
@@ -89,8 +98,9 @@ def _two_films(
 
 
 def _all_films(
-    folder: Path, encoder: str | None, output_format: str, years: str | None = None, **options: Any
-) -> None:
+    folder: Path, encoder: str | None, output_format: str, years: str | None = None,
+    duplicates: Duplicates = "show", **options: Any,
+) -> None:  # fmt: skip
     from m2s_index.catalog import Catalog
     from m2s_index.filters import parse_years
     from m2s_index.lock import BuildLock
@@ -98,16 +108,18 @@ def _all_films(
 
     wanted = CatalogueOptions(**options, years=None if years is None else parse_years(years))
     with Catalog.open(folder, writable=True) as catalog, BuildLock(folder):
-        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks)
+        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks, duplicates=duplicates)
     _print_run(found, output_format)
 
 
-def _show(folder: Path, encoder: str | None, output_format: str, top: int | None = None) -> None:
+def _show(
+    folder: Path, encoder: str | None, output_format: str, top: int | None = None, duplicates: Duplicates = "show"
+) -> None:
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.catalogue_pairs import show_catalogue_pairs
 
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
-        found = show_catalogue_pairs(reader, encoder, top)
+        found = show_catalogue_pairs(reader, encoder, top, duplicates)
     _print_run(found, output_format)
 
 
@@ -145,19 +157,23 @@ def print_pairs(found: Sequence[ScenePair], encoder: str, output_format: str, *,
     if output_format == "json":
         print_json({"encoder": encoder, "pairs": [pair_json(pair) for pair in found]})
     elif output_format == "csv":
-        header = ("rank", "score", *(f"{name}_{side}" for side in "ab" for name in SCENE_COLUMNS))
+        header = (*PAIR_COLUMNS, *(f"{name}_{side}" for side in "ab" for name in SCENE_COLUMNS))
         rows = [pair_json(pair) for pair in found]
-        print_csv(
-            header,
-            (
-                (row["rank"], row["score"], *(row[side][name] for side in "ab" for name in SCENE_COLUMNS))
-                for row in rows
-            ),
-        )
+        ends = [(side, name) for side in "ab" for name in SCENE_COLUMNS]
+        print_csv(header, ([*(row[n] for n in PAIR_COLUMNS), *(row[side][n] for side, n in ends)] for row in rows))
     else:
         print_table(
-            ("rank", "score", "film", "scene", "from", "to", "film", "scene", "from", "to"),
-            ((pair.rank, pair.score, *_cells(pair.a), *_cells(pair.b)) for pair in found),
+            ("rank", "", "score", "film", "scene", "from", "to", "film", "scene", "from", "to"),
+            (
+                (
+                    pair.rank,
+                    "same" if pair.kind == "duplicate" else "",
+                    pair.score,
+                    *_cells(pair.a),
+                    *_cells(pair.b),
+                )
+                for pair in found
+            ),
             title=title,
         )
 
@@ -166,6 +182,7 @@ def pair_json(pair: ScenePair) -> dict[str, Any]:
     """A pair as JSON has it."""
     return {
         "rank": pair.rank,
+        "kind": pair.kind,
         "score": pair.score,
         "a": scene_json(pair.a),
         "b": scene_json(pair.b),

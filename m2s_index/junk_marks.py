@@ -15,7 +15,9 @@ from m2s_index.schema import ShotRow
 from m2s_index.selection import BoolArray
 from m2s_index.types import Crop, JunkKind, Scene
 
-JUNK_UNKNOWN = "which scenes are junk is not known, its key frames cannot be read; run 'm2s index verify'"
+LOOKS_UNKNOWN = (
+    "its key frames cannot be read: which scenes are junk or duplicates is not known; run 'm2s index verify'"
+)
 
 
 def shots_junk(catalog: Catalog, reader: Reader, movie_id: int) -> tuple[JunkKind | None, ...]:

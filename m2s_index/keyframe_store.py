@@ -82,8 +82,9 @@ def decode_luma(data: bytes, crop: Crop | None, side_px: int) -> NDArray[np.int1
         grey = picture.convert("L")
     if crop is not None:
         scale = grey.width / whole
-        edges = (crop.left_px, crop.top_px, crop.left_px + crop.width_px, crop.top_px + crop.height_px)
-        grey = grey.crop([round(edge * scale) for edge in edges])
+        left, top = round(crop.left_px * scale), round(crop.top_px * scale)
+        right, bottom = round((crop.left_px + crop.width_px) * scale), round((crop.top_px + crop.height_px) * scale)
+        grey = grey.crop((left, top, right, bottom))
     grey.thumbnail((side_px, side_px), PillowImage.Resampling.BOX)
     return np.asarray(grey).astype(np.int16)
 

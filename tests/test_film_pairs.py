@@ -189,9 +189,9 @@ def test_wrong_usage(catalog, m2s, arguments, line):
 
 def test_nothing_alike(catalog, m2s):
     """No pair with such a score: an empty list, a line that says so, and exit status 0."""
-    ran = m2s("pairs", "first", "second", "--min-score", "2", "--junk", "--json", "--catalog", catalog.folder)
+    ran = m2s("pairs", "first", "second", "--min-score", "2", "--json", "--catalog", catalog.folder)
     assert (ran.status, ran.json()["pairs"]) == (0, [])
-    assert ran.stderr == "pairs: nothing in first and second is so much alike\n"
+    assert ran.stderr.endswith("pairs: nothing in first and second is so much alike\n")
 
 
 def test_encoder_of_whole_scenes_has_no_windows(tmp_path):

@@ -186,8 +186,9 @@ def test_key_frames_that_are_gone(tmp_path, m2s):
     for arguments in (("one", "two"), ("--all",)):
         ran = m2s("pairs", *arguments, "--json", "--catalog", tmp_path)
         assert (ran.status, len(ran.json()["pairs"])) == (0, 3)
-        assert [line.partition(",")[0] for line in ran.stderr.splitlines()] == [
-            f"pairs: {name}: which scenes are junk is not known" for name in ("one", "two")
+        assert [line.partition(";")[0] for line in ran.stderr.splitlines()] == [
+            f"pairs: {name}: its key frames cannot be read: which scenes are junk or duplicates is not known"
+            for name in ("one", "two")
         ]
 
 

@@ -14,10 +14,10 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import UsageError
 from m2s_index.filters import SceneFilter, Years, chosen_movies
 from m2s_index.index_file import Entries, embedding_entries, stored_vectors
-from m2s_index.junk_marks import JUNK_UNKNOWN, junk_scenes, mark_junk
+from m2s_index.junk_marks import LOOKS_UNKNOWN, junk_scenes, mark_junk
 from m2s_index.matrices import StoredEncoder, default_encoder, find_encoder
 from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks, blocks_of
-from m2s_index.pairing.film_pairs import KEEP, check_limits
+from m2s_index.pairing.film_pairs import KEEP, Duplicates, check_limits
 from m2s_index.pairing.gates import SignalName, similar_films
 from m2s_index.pairing.pair_runs import (
     FoundPair,
@@ -31,12 +31,17 @@ from m2s_index.pairing.pair_runs import (
     stored_pairs,
     stored_rows,
 )
+from m2s_index.pairing.scene_looks import SceneLooks
 from m2s_index.reading import Reader
-from m2s_index.types import Int64Array, ScenePair
+from m2s_index.refs import scenes_by_id
+from m2s_index.types import Int64Array, PairKind, ScenePair
 
 STORE_EVERY_SECONDS = 15.0
 """A run that is killed loses no more than this, and the block at hand."""
 TOP = 10_000
+KINDS: dict[Duplicates, tuple[PairKind, ...]] = {
+    "show": ("similar", "duplicate"), "hide": ("similar",), "only": ("duplicate",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def find_catalogue_pairs(
     options: CatalogueOptions = CatalogueOptions(),
     encoder_name: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    duplicates: Duplicates = "show",
 ) -> CataloguePairs:
     """Find the best pairs of all films and keep them; goes on where a run of the same was interrupted, and takes
     what is there where one has ended. The caller holds the catalogue's ``BuildLock``.
@@ -87,11 +94,12 @@ def find_catalogue_pairs(
         options: which pairs.
         encoder_name: whose embeddings; the catalogue's default where it is None.
         on_progress: told how many blocks of how many are done.
+        duplicates: whether to give pairs of scenes that show the same pictures; they are kept in any case.
 
     Raises:
         UsageError: there is no such encoder, fewer than two films are left, or no metadata for the gate.
     """
-    notes = [] if options.junk else [f"{name}: {JUNK_UNKNOWN}" for name in mark_junk(catalog)]
+    notes = [] if options.junk else [f"{name}: {LOOKS_UNKNOWN}" for name in mark_junk(catalog)]
     with catalog.reader() as reader:
         encoder = find_encoder(reader, encoder_name)
         entries, generation = _films(reader, encoder, options), _generation(reader, encoder.name)
@@ -109,15 +117,19 @@ def find_catalogue_pairs(
         if run.blocks_done:
             notes.append(f"went on from block {run.blocks_done} of {run.blocks}")
         found = _search(catalog, run, rows, blocks, found, options, on_progress)
+        with catalog.reader() as reader:
+            stored = _as_stored(catalog, reader, rows, found)
         with catalog.write() as session:
-            finish_run(session, run_id, _as_stored(rows, found))
+            finish_run(session, run_id, stored)
     with catalog.reader() as reader:
-        pairs = stored_pairs(reader, run_id)
+        pairs = stored_pairs(reader, run_id, KINDS[duplicates])
         return CataloguePairs(get_run(reader, run_id), tuple(pairs), (*notes, *_nothing(pairs)))
 
 
-def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, top: int | None = None) -> CataloguePairs:
-    """What the last run found that has ended, by an encoder where one is named.
+def show_catalogue_pairs(
+    reader: Reader, encoder_name: str | None = None, top: int | None = None, duplicates: Duplicates = "show"
+) -> CataloguePairs:
+    """What the last run found that has ended, by an encoder where one is named; of it the ``top`` best.
 
     Raises:
         UsageError: none has ended, or none by that encoder.
@@ -141,7 +153,7 @@ def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, top: i
         )
     if _generation(reader, run.encoder) != run.generation:
         notes.append(f"the films have changed since {run.finished_at}: run 'm2s pairs --all' again")
-    pairs = stored_pairs(reader, run.run_id, top)
+    pairs = stored_pairs(reader, run.run_id, KINDS[duplicates], top)
     return CataloguePairs(run, tuple(pairs), (*notes, *_nothing(pairs)))
 
 
@@ -230,9 +242,14 @@ def _scenes_key(rows: CatalogueRows, blocks: list[Block]) -> str:
     return digest.hexdigest()
 
 
-def _as_stored(rows: CatalogueRows, found: RowPairs) -> list[FoundPair]:
-    columns = (found.scores.tolist(), rows.scene_ids[found.first].tolist(), rows.scene_ids[found.second].tolist())
-    return [FoundPair(*values, "similar", None, None) for values in zip(*columns, strict=True)]
+def _as_stored(catalog: Catalog, reader: Reader, rows: CatalogueRows, found: RowPairs) -> list[FoundPair]:
+    first, second = rows.scene_ids[found.first].tolist(), rows.scene_ids[found.second].tolist()
+    scenes = scenes_by_id(reader, sorted({*first, *second}))
+    looks = SceneLooks(catalog, reader)
+    return [
+        FoundPair(score, a, b, "duplicate" if looks.same(scenes[a][0], scenes[b][0]) else "similar", None, None)
+        for score, a, b in zip(found.scores.tolist(), first, second, strict=True)
+    ]
 
 
 def _nothing(pairs: list[ScenePair]) -> list[str]:

@@ -1,24 +1,31 @@
-"""The pairs of two films: which scenes of the one are like which of the other, best first (seed, 3a)."""
+"""The pairs of two films: which scenes of the one are like which of the other, best first (seed, 3a), and which
+stretches are not only alike but the same pictures.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from m2s_index.catalog import Catalog
 from m2s_index.errors import KeyFrameError, UsageError
-from m2s_index.junk_marks import JUNK_UNKNOWN, mostly_junk, shots_junk
+from m2s_index.junk_marks import LOOKS_UNKNOWN, mostly_junk, shots_junk
 from m2s_index.matrices import find_encoder
-from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, window_rows
+from m2s_index.pairing.duplicates import Stretch, same_stretches
+from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, shot_times, window_rows
+from m2s_index.pairing.fingerprints import shot_fingerprints
 from m2s_index.pairing.greedy import select_pairs
 from m2s_index.reading import Reader
 from m2s_index.refs import find_movie
-from m2s_index.types import Float32Array, Int64Array, ScenePair
+from m2s_index.types import Float32Array, Int64Array, Scene, ScenePair
 
 KEEP = 0.5
 """The share of a film pair's scores that can be pairs (seed, 3a)."""
+Duplicates = Literal["show", "hide", "only"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class PairOptions:
     ``keep`` is the share of the matrix's highest entries that are candidates, rounded up; of the pairs taken
     from these the ``top`` best, and none below ``min_score``. ``windows`` compares windows of nine shots
     instead of scenes; ``junk`` pairs scenes as well of which most shots are black, plain, cards or credits.
+    Stretches of the same pictures come first, or are left out, or are all there is.
     """
 
     keep: float = KEEP
@@ -35,6 +43,7 @@ class PairOptions:
     min_score: float | None = None
     windows: bool = False
     junk: bool = False
+    duplicates: Duplicates = "show"
 
     def __post_init__(self) -> None:
         check_limits(self.keep, self.top, self.min_score)
@@ -57,7 +66,8 @@ def check_limits(keep: float, top: int | None, min_score: float | None) -> None:
 @dataclass(frozen=True, eq=False)
 class FilmPairs:
     """Pairs of two films in order. ``scores`` is the adjacency matrix, float32 [M, N], row i for scene i of ``a``,
-    −∞ where a scene is not to be paired. ``notes`` are lines for the user.
+    −∞ where two scenes are not to be paired: one is junk, or both show the same pictures somewhere. ``notes`` are
+    lines for the user.
     """
 
     encoder: str
@@ -71,7 +81,7 @@ class FilmPairs:
 def film_pairs(
     catalog: Catalog, first: str, second: str, options: PairOptions = PairOptions(), encoder_name: str | None = None
 ) -> FilmPairs:
-    """The pairs of the films that two references name.
+    """The pairs of the films that two references name: first the stretches that are the same, then scenes alike.
 
     Raises:
         UsageError: both are one film, the encoder was not run on one of them, or one is too short for windows.
@@ -86,17 +96,18 @@ def film_pairs(
             )
         encoder = find_encoder(reader, encoder_name)
         a, b = ((window_rows if options.windows else scene_rows)(reader, encoder, movie) for movie in movies)
-        notes = [] if options.junk else [note for rows in (a, b) for note in _leave_junk_out(catalog, reader, rows)]
+        stretches, notes = _looks(catalog, reader, a, b, leave_out=not options.junk)
     scores = row_scores(a, b)
-    chosen = select_usable(scores, a.span, options.keep)
-    values = scores[chosen[:, 0], chosen[:, 1]]
+    for stretch in stretches:
+        scores[np.ix_(*_showing(a, b, stretch))] = -np.inf
+    pairs = [] if options.duplicates == "hide" else [_as_pair(a, b, stretch) for stretch in stretches]
+    if options.duplicates != "only":
+        chosen = select_usable(scores, a.span, options.keep).tolist()
+        pairs += [ScenePair(0, float(scores[i, j]), a.scenes[i], b.scenes[j]) for i, j in chosen]
     if options.min_score is not None:
-        chosen = chosen[values >= options.min_score]
-    pairs = tuple(
-        ScenePair(rank, float(scores[i, j]), a.scenes[i], b.scenes[j])
-        for rank, (i, j) in enumerate(chosen[: options.top].tolist(), 1)
-    )
-    return FilmPairs(encoder.name, a, b, scores, pairs, (*notes, *_notes(a, b, pairs)))
+        pairs = [pair for pair in pairs if pair.score >= options.min_score]
+    ranked = tuple(replace(pair, rank=rank) for rank, pair in enumerate(pairs[: options.top], 1))
+    return FilmPairs(encoder.name, a, b, scores, ranked, (*notes, *_nothing(a, b, ranked)))
 
 
 def select_usable(scores: Float32Array, span: int, keep: float) -> Int64Array:
@@ -114,17 +125,48 @@ def select_usable(scores: Float32Array, span: int, keep: float) -> Int64Array:
     return select_pairs(scores, span, (count - 0.5) / scores.size)
 
 
-def _leave_junk_out(catalog: Catalog, reader: Reader, rows: FilmRows) -> list[str]:
-    """Mark scenes as not usable of which most shots are junk; a line for the user where that is not known."""
-    try:
-        kinds = shots_junk(catalog, reader, rows.movie.movie_id)
-    except KeyFrameError:
-        return [f"{rows.movie.name}: {JUNK_UNKNOWN}"]
-    rows.usable[mostly_junk(rows.scenes, kinds)] = False
-    return []
+def _looks(
+    catalog: Catalog, reader: Reader, a: FilmRows, b: FilmRows, *, leave_out: bool
+) -> tuple[list[Stretch], list[str]]:
+    """Mark scenes as not usable of which most shots are junk; returns what the films have in common, and a line for
+    the user for each film whose key frames cannot be read.
+    """
+    prints, notes = [], []
+    for rows in (a, b):
+        try:
+            junk = shots_junk(catalog, reader, rows.movie.movie_id)
+            if leave_out:
+                rows.usable[mostly_junk(rows.scenes, junk)] = False
+            prints.append(shot_fingerprints(catalog, reader, rows.movie.movie_id, junk))
+        except KeyFrameError:
+            notes.append(f"{rows.movie.name}: {LOOKS_UNKNOWN}")
+    if notes:
+        return [], notes
+    times = [shot_times(reader, rows.movie.movie_id) for rows in (a, b)]
+    return same_stretches(prints[0], prints[1], times[0], times[1]), []
 
 
-def _notes(a: FilmRows, b: FilmRows, pairs: tuple[ScenePair, ...]) -> list[str]:
+def _showing(a: FilmRows, b: FilmRows, stretch: Stretch) -> tuple[list[int], list[int]]:
+    """The scenes of either film that have a shot of a stretch."""
+    found = []
+    for rows, first, end in ((a, stretch.first_a, stretch.end_a), (b, stretch.first_b, stretch.end_b)):
+        found.append([i for i, s in enumerate(rows.scenes) if s.first_shot < end and first < s.end_shot])
+    return found[0], found[1]
+
+
+def _as_pair(a: FilmRows, b: FilmRows, stretch: Stretch) -> ScenePair:
+    scene_a = _scene_from(a, stretch.first_a, stretch.end_a, stretch.start_a_seconds, stretch.end_a_seconds)
+    scene_b = _scene_from(b, stretch.first_b, stretch.end_b, stretch.start_b_seconds, stretch.end_b_seconds)
+    return ScenePair(0, stretch.score, scene_a, scene_b, "duplicate")
+
+
+def _scene_from(rows: FilmRows, first: int, end: int, start_seconds: float, end_seconds: float) -> Scene:
+    """The last scene that begins at or before shot ``first``, with a stretch's shots and times."""
+    scene = rows.scenes[max(0, bisect_right(rows.scenes, first, key=lambda scene: scene.first_shot) - 1)]
+    return replace(scene, first_shot=first, end_shot=end, start_seconds=start_seconds, end_seconds=end_seconds)
+
+
+def _nothing(a: FilmRows, b: FilmRows, pairs: tuple[ScenePair, ...]) -> list[str]:
     unusable = [rows.movie.name for rows in (a, b) if not rows.usable.any()]
     if unusable:
         return [f"{name} has no scene that can be paired: all are mostly junk (see --junk)" for name in unusable]

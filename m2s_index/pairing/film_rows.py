@@ -40,6 +40,10 @@ class ShotTimes:
     starts: tuple[float, ...]
     ends: tuple[float, ...]
 
+    def part(self, first: int, end: int) -> ShotTimes:
+        """Those of shots ``first`` to ``end`` (exclusive)."""
+        return ShotTimes(self.starts[first:end], self.ends[first:end])
+
 
 def scene_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -> FilmRows:
     """A film's scenes by one encoder.
@@ -67,7 +71,7 @@ def window_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -
     features = shot_rows(reader, encoder, movie)
     if len(features) < WINDOW_SHOTS:
         raise UsageError(f"{movie.name} has {len(features)} shots: a window is of {WINDOW_SHOTS}")
-    times = shot_times(reader, movie)
+    times = shot_times(reader, movie.movie_id)
     scenes = tuple(
         Scene(
             0, movie.movie_id, movie.name, i, i, i + WINDOW_SHOTS, times.starts[i], times.ends[i + WINDOW_SHOTS - 1]
@@ -89,14 +93,12 @@ def shot_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -> 
     return normalised
 
 
-def shot_times(reader: Reader, movie: MovieReference) -> ShotTimes:
+def shot_times(reader: Reader, movie_id: int) -> ShotTimes:
     """When the film's shots begin and end."""
-    movie_row = reader.first("SELECT start_pts, time_base FROM movies WHERE id = ?", (movie.movie_id,))
-    assert movie_row is not None  # the reference is of the reader's own state
+    movie_row = reader.first("SELECT start_pts, time_base FROM movies WHERE id = ?", (movie_id,))
+    assert movie_row is not None  # the film is of the reader's own state
     start_pts, unit = movie_row[0], Fraction(movie_row[1])
-    rows = reader.rows(
-        'SELECT start_pts, end_pts FROM shots WHERE movie_id = ? ORDER BY "index"', (movie.movie_id,)
-    )
+    rows = reader.rows('SELECT start_pts, end_pts FROM shots WHERE movie_id = ? ORDER BY "index"', (movie_id,))
     spans = [(float((start - start_pts) * unit), float((end - start_pts) * unit)) for start, end in rows]
     return ShotTimes(tuple(start for start, _ in spans), tuple(end for _, end in spans))
 

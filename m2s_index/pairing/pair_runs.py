@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from m2s_index.pairing.best_pairs import RowPairs
-from m2s_index.reading import Reader
+from m2s_index.reading import Reader, json_list
 from m2s_index.refs import scenes_by_id
 from m2s_index.schema import PairRunRow, ScenePairRow, now_text
 from m2s_index.types import Int64Array, PairKind, ScenePair
@@ -120,10 +120,13 @@ def stored_rows(reader: Reader, run_id: int, scene_ids: Int64Array) -> RowPairs:
     return RowPairs(first, second, stored["f0"].astype(np.float32))
 
 
-def stored_pairs(reader: Reader, run_id: int, top: int | None = None) -> list[ScenePair]:
-    """What a run found, best first, ranked by what is left: scenes that are gone took their pairs along."""
-    query = "SELECT score, scene_a, scene_b, kind, percentile, csls FROM scene_pairs WHERE run_id = ? ORDER BY rank"
-    rows = list(reader.rows(f"{query} LIMIT ?", (run_id, -1 if top is None else top)))
+def stored_pairs(reader: Reader, run_id: int, kinds: Sequence[PairKind], top: int | None = None) -> list[ScenePair]:
+    """What a run found of some kinds, best first, ranked by what is left: scenes that went took theirs along."""
+    query = (
+        "SELECT score, scene_a, scene_b, kind, percentile, csls FROM scene_pairs "
+        "WHERE run_id = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?"
+    )
+    rows = list(reader.rows(query, (run_id, json_list(kinds), -1 if top is None else top)))
     scenes = {
         scene_id: scene
         for scene_id, (scene, _, _) in scenes_by_id(reader, sorted({i for row in rows for i in row[1:3]})).items()
