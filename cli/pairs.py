@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from m2s_index.types import Scene, ScenePair
 
 SCENE_COLUMNS = ("scene_id", "movie", "movie_id", "index", "start_seconds", "end_seconds")
-PAIR_COLUMNS = ("rank", "kind", "score")
+PAIR_COLUMNS = ("rank", "kind", "score", "percentile", "csls")
 SAY_EVERY_SECONDS = 10.0
 
 
@@ -36,6 +36,9 @@ SAY_EVERY_SECONDS = 10.0
 )
 @click.option("--top", type=int, help="Only so many pairs, the best.  [default: all; with --all 10000]")
 @click.option("--min-score", type=float, help="Only pairs with at least this score.")
+@click.option(
+    "--min-percentile", type=float, help="Only pairs that score more than so many per cent of unrelated ones."
+)
 @click.option("--windows", is_flag=True, help="Of A and B: compare windows of nine shots instead of scenes.")
 @click.option("--junk", is_flag=True, help="Also pair black and plain shots, title cards, logos and credits.")
 @click.option(
@@ -64,8 +67,21 @@ def pairs(
     """
     if (len(movies) == 2) + every + show != 1 or len(movies) not in (0, 2):
         raise click.UsageError("give two films (m2s pairs A B), or one of --all and --show")
-    ways = {"A B": ("keep", "top", "min_score", "windows", "junk", "duplicates"), "--show": ("top", "duplicates")}
-    ways["--all"] = ("keep", "top", "min_score", "junk", "duplicates", "similar", "genres", "years")
+    ways = {
+        "A B": ("keep", "top", "min_score", "windows", "junk", "duplicates", "min_percentile"),
+        "--show": ("top", "duplicates", "min_percentile"),
+    }
+    ways["--all"] = (
+        "keep",
+        "top",
+        "min_score",
+        "junk",
+        "duplicates",
+        "min_percentile",
+        "similar",
+        "genres",
+        "years",
+    )
     way = "--all" if every else "--show" if show else "A B"
     given = {name: value for name, value in options.items() if _was_given(name)}
     if useless := sorted(given.keys() - set(ways[way])):
@@ -98,28 +114,28 @@ def _two_films(
 
 
 def _all_films(
-    folder: Path, encoder: str | None, output_format: str, years: str | None = None,
-    duplicates: Duplicates = "show", **options: Any,
+    folder: Path, encoder: str | None, output_format: str, *, years: str | None = None,
+    duplicates: Duplicates = "show", min_percentile: float | None = None, **options: Any,
 ) -> None:  # fmt: skip
     from m2s_index.catalog import Catalog
     from m2s_index.filters import parse_years
     from m2s_index.lock import BuildLock
-    from m2s_index.pairing.catalogue_pairs import CatalogueOptions, find_catalogue_pairs
+    from m2s_index.pairing.catalogue_pairs import CatalogueOptions, Shown, find_catalogue_pairs
 
+    shown = Shown(duplicates, None, min_percentile)
     wanted = CatalogueOptions(**options, years=None if years is None else parse_years(years))
     with Catalog.open(folder, writable=True) as catalog, BuildLock(folder):
-        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks, duplicates=duplicates)
+        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks, shown=shown)
     _print_run(found, output_format)
 
 
-def _show(
-    folder: Path, encoder: str | None, output_format: str, top: int | None = None, duplicates: Duplicates = "show"
-) -> None:
+def _show(folder: Path, encoder: str | None, output_format: str, **options: Any) -> None:
     from m2s_index.catalog import Catalog
-    from m2s_index.pairing.catalogue_pairs import show_catalogue_pairs
+    from m2s_index.pairing.catalogue_pairs import Shown, show_catalogue_pairs
 
+    shown = Shown(**options)
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
-        found = show_catalogue_pairs(reader, encoder, top, duplicates)
+        found = show_catalogue_pairs(reader, encoder, shown)
     _print_run(found, output_format)
 
 
@@ -163,17 +179,8 @@ def print_pairs(found: Sequence[ScenePair], encoder: str, output_format: str, *,
         print_csv(header, ([*(row[n] for n in PAIR_COLUMNS), *(row[side][n] for side, n in ends)] for row in rows))
     else:
         print_table(
-            ("rank", "", "score", "film", "scene", "from", "to", "film", "scene", "from", "to"),
-            (
-                (
-                    pair.rank,
-                    "same" if pair.kind == "duplicate" else "",
-                    pair.score,
-                    *_cells(pair.a),
-                    *_cells(pair.b),
-                )
-                for pair in found
-            ),
+            ("rank", "", "score", "percentile", "csls", *2 * ("film", "scene", "from", "to")),
+            ((pair.rank, *_measures(pair), *_cells(pair.a), *_cells(pair.b)) for pair in found),
             title=title,
         )
 
@@ -184,9 +191,16 @@ def pair_json(pair: ScenePair) -> dict[str, Any]:
         "rank": pair.rank,
         "kind": pair.kind,
         "score": pair.score,
+        "percentile": pair.percentile,
+        "csls": pair.csls,
         "a": scene_json(pair.a),
         "b": scene_json(pair.b),
     }
+
+
+def _measures(pair: ScenePair) -> tuple[str, float, str | None, float | None]:
+    percentile = None if pair.percentile is None else f"{pair.percentile:.1f}"
+    return "same" if pair.kind == "duplicate" else "", pair.score, percentile, pair.csls
 
 
 def _cells(scene: Scene) -> tuple[str, ...]:

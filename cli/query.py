@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,14 @@ from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import clock, hurry, print_csv, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from m2s_index.search import QueryResult
     from m2s_index.types import Scene, SearchHit
+
+    Measure = Callable[[QueryResult], QueryResult]
 
 HIT_COLUMNS = (
     "rank", "scene_id", "movie", "movie_id", "title", "year", "index", "start_seconds", "end_seconds", "distance",
-    "score",
+    "score", "percentile",
 )  # fmt: skip
 
 
@@ -37,6 +42,11 @@ HIT_COLUMNS = (
 @click.option("--label", "labels", multiple=True, metavar="VOCABULARY=VALUE", help="Only scenes with this label.")
 @click.option("--min-seconds", type=click.FloatRange(0), help="Only scenes at least this long.")
 @click.option("--max-seconds", type=click.FloatRange(0), help="Only scenes at most this long.")
+@click.option(
+    "--min-percentile",
+    type=click.FloatRange(0, 100),
+    help="Only hits that score more than so many per cent of best hits in unrelated films.",
+)
 @click.option("--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also write a contact sheet.")
 @format_options("table", "json", "csv")
 def query(
@@ -45,6 +55,7 @@ def query(
     k: int,
     catalog_folder: Path,
     encoder_name: str | None,
+    min_percentile: float | None,
     html: Path | None,
     output_format: str,
     **filters: Any,
@@ -70,13 +81,21 @@ def query(
         labels=tuple(parse_label(label) for label in labels),
     )
     with Catalog.open(catalog_folder) as catalog, Searcher(catalog, encoder_name) as searcher:
+        measure: Measure | None = None
+        if min_percentile is not None:
+            from m2s_index.nothing_similar import HitBackground
+
+            background = HitBackground(catalog, searcher, wanted)
+            measure = partial(background.measured, min_percentile=min_percentile)
         if batch:
             from m2s_index.cli.query_batch import print_batch
 
-            print_batch(searcher, batch, k, wanted, output_format)
+            print_batch(searcher, batch, k, wanted, output_format, measure)
             return
         assert scene_ref is not None
         result = searcher.search_scene(scene_ref, k, wanted)
+        if measure:
+            result = measure(result)
         for note in result.notes:
             say(note)
         if searcher.device_note:
@@ -96,13 +115,14 @@ def print_result(query: Scene, encoder: str, hits: tuple[SearchHit, ...], output
         print_json({"query": scene_json(query), "encoder": encoder, "hits": [hit_json(hit) for hit in hits]})
     elif output_format == "csv":
         rows = [hit_json(hit) for hit in hits]
-        print_csv(HIT_COLUMNS, ([row[name] for name in HIT_COLUMNS] for row in rows))
+        print_csv(HIT_COLUMNS, ([row.get(name) for name in HIT_COLUMNS] for row in rows))
     else:
+        percentile = ["percentile"] if any(hit.percentile is not None for hit in hits) else []
         print_table(
-            ("rank", "scene", "film", "from", "to", "score", "distance"),
+            ("rank", "scene", "film", "from", "to", "score", "distance", *percentile),
             (
                 (h.rank, f"#{h.scene.index}", h.scene.movie, clock(h.scene.start_seconds),
-                 clock(h.scene.end_seconds), h.score, h.distance)
+                 clock(h.scene.end_seconds), h.score, h.distance, *(f"{h.percentile:.1f}" for _ in percentile))
                 for h in hits
             ),
             title=f"like {query.movie}#{query.index} "
@@ -131,4 +151,5 @@ def hit_json(hit: SearchHit) -> dict[str, Any]:
         "year": hit.year,
         "distance": hit.distance,
         "score": hit.score,
+        **({} if hit.percentile is None else {"percentile": hit.percentile}),
     }

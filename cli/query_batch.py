@@ -14,6 +14,7 @@ import click
 from m2s_index.cli.output import print_csv, say
 
 if TYPE_CHECKING:
+    from m2s_index.cli.query import Measure
     from m2s_index.filters import SceneFilter
     from m2s_index.search import QueryResult, Searcher
 
@@ -22,8 +23,11 @@ _ID = re.compile("[0-9]{1,18}", re.ASCII)
 """Longer numbers are beyond SQLite's."""
 
 
-def print_batch(searcher: Searcher, file: Path, k: int, wanted: SceneFilter, output_format: str) -> None:
-    """Search for each reference of a file, and write the results in its order, without holding them all.
+def print_batch(
+    searcher: Searcher, file: Path, k: int, wanted: SceneFilter, output_format: str, measure: Measure | None = None
+) -> None:
+    """Search for each reference of a file, and write the results in its order, without holding them all; what
+    ``measure`` makes of each, where it is given.
 
     Raises:
         UsageError: the file cannot be read, or a line of it is no scene.
@@ -31,7 +35,8 @@ def print_batch(searcher: Searcher, file: Path, k: int, wanted: SceneFilter, out
     from m2s_index.cli.query import HIT_COLUMNS, hit_json, print_result, scene_json
 
     references = _references(file)
-    results = _told(searcher.search_scenes(references, k, wanted), len(references))
+    found = searcher.search_scenes(references, k, wanted)
+    results = _told(map(measure, found) if measure else found, len(references))
     if output_format == "json":
         # A line a query, so that nothing has to wait for the last one.
         before = f'{{"encoder": {json.dumps(searcher.encoder.name)}, "results": [\n'
@@ -46,7 +51,7 @@ def print_batch(searcher: Searcher, file: Path, k: int, wanted: SceneFilter, out
         print_csv(
             (*(f"query_{name}" for name in asked), *HIT_COLUMNS),
             (
-                [*(getattr(result.query, name) for name in asked), *(row[name] for name in HIT_COLUMNS)]
+                [*(getattr(result.query, name) for name in asked), *(row.get(name) for name in HIT_COLUMNS)]
                 for result in results
                 for row in map(hit_json, result.hits)
             ),

@@ -16,6 +16,7 @@ from m2s_index.filters import SceneFilter, Years, chosen_movies
 from m2s_index.index_file import Entries, embedding_entries, stored_vectors
 from m2s_index.junk_marks import LOOKS_UNKNOWN, junk_scenes, mark_junk
 from m2s_index.matrices import StoredEncoder, default_encoder, find_encoder
+from m2s_index.pairing.background import check_percentile, read_background
 from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks, blocks_of
 from m2s_index.pairing.film_pairs import KEEP, Duplicates, check_limits
 from m2s_index.pairing.gates import SignalName, similar_films
@@ -70,6 +71,21 @@ class CatalogueOptions:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Which of the pairs that are kept are given: those of scenes with the same pictures as well, not, or alone;
+    the ``top`` best; those at least so unusual (see ``background``).
+    """
+
+    duplicates: Duplicates = "show"
+    top: int | None = None
+    min_percentile: float | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(KEEP, self.top, None)
+        check_percentile(self.min_percentile)
+
+
+@dataclass(frozen=True)
 class CataloguePairs:
     """What a run found, best first. ``notes`` are lines for the user."""
 
@@ -84,7 +100,7 @@ def find_catalogue_pairs(
     encoder_name: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     *,
-    duplicates: Duplicates = "show",
+    shown: Shown = Shown(),
 ) -> CataloguePairs:
     """Find the best pairs of all films and keep them; goes on where a run of the same was interrupted, and takes
     what is there where one has ended. The caller holds the catalogue's ``BuildLock``.
@@ -94,7 +110,7 @@ def find_catalogue_pairs(
         options: which pairs.
         encoder_name: whose embeddings; the catalogue's default where it is None.
         on_progress: told how many blocks of how many are done.
-        duplicates: whether to give pairs of scenes that show the same pictures; they are kept in any case.
+        shown: which of the pairs to give; all are kept.
 
     Raises:
         UsageError: there is no such encoder, fewer than two films are left, or no metadata for the gate.
@@ -118,18 +134,16 @@ def find_catalogue_pairs(
             notes.append(f"went on from block {run.blocks_done} of {run.blocks}")
         found = _search(catalog, run, rows, blocks, found, options, on_progress)
         with catalog.reader() as reader:
-            stored = _as_stored(catalog, reader, rows, found)
+            stored = _as_stored(catalog, reader, encoder, rows, found)
         with catalog.write() as session:
             finish_run(session, run_id, stored)
     with catalog.reader() as reader:
-        pairs = stored_pairs(reader, run_id, KINDS[duplicates])
+        pairs = _shown_pairs(reader, run_id, shown)
         return CataloguePairs(get_run(reader, run_id), tuple(pairs), (*notes, *_nothing(pairs)))
 
 
-def show_catalogue_pairs(
-    reader: Reader, encoder_name: str | None = None, top: int | None = None, duplicates: Duplicates = "show"
-) -> CataloguePairs:
-    """What the last run found that has ended, by an encoder where one is named; of it the ``top`` best.
+def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, shown: Shown = Shown()) -> CataloguePairs:
+    """What the last run found that has ended, by an encoder where one is named.
 
     Raises:
         UsageError: none has ended, or none by that encoder.
@@ -153,7 +167,7 @@ def show_catalogue_pairs(
         )
     if _generation(reader, run.encoder) != run.generation:
         notes.append(f"the films have changed since {run.finished_at}: run 'm2s pairs --all' again")
-    pairs = stored_pairs(reader, run.run_id, KINDS[duplicates], top)
+    pairs = _shown_pairs(reader, run.run_id, shown)
     return CataloguePairs(run, tuple(pairs), (*notes, *_nothing(pairs)))
 
 
@@ -242,13 +256,27 @@ def _scenes_key(rows: CatalogueRows, blocks: list[Block]) -> str:
     return digest.hexdigest()
 
 
-def _as_stored(catalog: Catalog, reader: Reader, rows: CatalogueRows, found: RowPairs) -> list[FoundPair]:
+def _shown_pairs(reader: Reader, run_id: int, shown: Shown) -> list[ScenePair]:
+    kinds = KINDS[shown.duplicates]
+    return stored_pairs(reader, run_id, kinds, top=shown.top, min_percentile=shown.min_percentile)
+
+
+def _as_stored(
+    catalog: Catalog, reader: Reader, encoder: StoredEncoder, rows: CatalogueRows, found: RowPairs
+) -> list[FoundPair]:
+    """Pairs with what can only be said of those that were found: whether they are the same, and how unusual."""
     first, second = rows.scene_ids[found.first].tolist(), rows.scene_ids[found.second].tolist()
     scenes = scenes_by_id(reader, sorted({*first, *second}))
     looks = SceneLooks(catalog, reader)
+    films_of = {scene_id: scene.movie_id for scene_id, (scene, _, _) in scenes.items()}
+    ends = [
+        (rows.vectors[places], np.array([films_of[scene_id] for scene_id in ids], np.int64))
+        for places, ids in ((found.first, first), (found.second, second))
+    ]
+    measured = read_background(reader, encoder).measured(found.scores, ends[0], ends[1])
     return [
-        FoundPair(score, a, b, "duplicate" if looks.same(scenes[a][0], scenes[b][0]) else "similar", None, None)
-        for score, a, b in zip(found.scores.tolist(), first, second, strict=True)
+        FoundPair(score, a, b, "duplicate" if looks.same(scenes[a][0], scenes[b][0]) else "similar", *how_unusual)
+        for score, a, b, how_unusual in zip(found.scores.tolist(), first, second, measured, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import KeyFrameError, UsageError
 from m2s_index.junk_marks import LOOKS_UNKNOWN, mostly_junk, shots_junk
 from m2s_index.matrices import find_encoder
+from m2s_index.pairing.background import Background, Measured, check_percentile, read_background
 from m2s_index.pairing.duplicates import Stretch, same_stretches
 from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, shot_times, window_rows
 from m2s_index.pairing.fingerprints import shot_fingerprints
@@ -35,7 +36,8 @@ class PairOptions:
     ``keep`` is the share of the matrix's highest entries that are candidates, rounded up; of the pairs taken
     from these the ``top`` best, and none below ``min_score``. ``windows`` compares windows of nine shots
     instead of scenes; ``junk`` pairs scenes as well of which most shots are black, plain, cards or credits.
-    Stretches of the same pictures come first, or are left out, or are all there is.
+    Stretches of the same pictures come first, or are left out, or are all there is. Pairs of scenes are at least
+    as unusual as ``min_percentile`` says (see ``background``).
     """
 
     keep: float = KEEP
@@ -44,9 +46,13 @@ class PairOptions:
     windows: bool = False
     junk: bool = False
     duplicates: Duplicates = "show"
+    min_percentile: float | None = None
 
     def __post_init__(self) -> None:
         check_limits(self.keep, self.top, self.min_score)
+        check_percentile(self.min_percentile)
+        if self.windows and self.min_percentile is not None:
+            raise UsageError("percentiles are of scenes: --min-percentile does not go with --windows")
 
 
 def check_limits(keep: float, top: int | None, min_score: float | None) -> None:
@@ -97,13 +103,14 @@ def film_pairs(
         encoder = find_encoder(reader, encoder_name)
         a, b = ((window_rows if options.windows else scene_rows)(reader, encoder, movie) for movie in movies)
         stretches, notes = _looks(catalog, reader, a, b, leave_out=not options.junk)
+        background = None if options.windows else read_background(reader, encoder)
     scores = row_scores(a, b)
     for stretch in stretches:
         scores[np.ix_(*_showing(a, b, stretch))] = -np.inf
     pairs = [] if options.duplicates == "hide" else [_as_pair(a, b, stretch) for stretch in stretches]
     if options.duplicates != "only":
-        chosen = select_usable(scores, a.span, options.keep).tolist()
-        pairs += [ScenePair(0, float(scores[i, j]), a.scenes[i], b.scenes[j]) for i, j in chosen]
+        alike = _alike(a, b, scores, select_usable(scores, a.span, options.keep), background)
+        pairs += [pair for pair in alike if (pair.percentile or 0.0) >= (options.min_percentile or 0.0)]
     if options.min_score is not None:
         pairs = [pair for pair in pairs if pair.score >= options.min_score]
     ranked = tuple(replace(pair, rank=rank) for rank, pair in enumerate(pairs[: options.top], 1))
@@ -144,6 +151,24 @@ def _looks(
         return [], notes
     times = [shot_times(reader, rows.movie.movie_id) for rows in (a, b)]
     return same_stretches(prints[0], prints[1], times[0], times[1]), []
+
+
+def _alike(
+    a: FilmRows, b: FilmRows, scores: Float32Array, chosen: Int64Array, background: Background | None
+) -> list[ScenePair]:
+    """Pairs of scenes by their rows, int64 [P, 2], and how unusual they are, where there is a background."""
+    values = scores[chosen[:, 0], chosen[:, 1]]
+    measured: list[Measured] = [(None, None)] * len(chosen)
+    if background is not None:
+        ends = [
+            (rows.vectors[chosen[:, side]], np.full(len(chosen), rows.movie.movie_id))
+            for side, rows in enumerate((a, b))
+        ]
+        measured = background.measured(values, ends[0], ends[1])
+    return [
+        ScenePair(0, score, a.scenes[i], b.scenes[j], "similar", percentile, csls)
+        for (i, j), score, (percentile, csls) in zip(chosen.tolist(), values.tolist(), measured, strict=True)
+    ]
 
 
 def _showing(a: FilmRows, b: FilmRows, stretch: Stretch) -> tuple[list[int], list[int]]:

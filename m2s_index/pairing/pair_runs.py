@@ -120,13 +120,22 @@ def stored_rows(reader: Reader, run_id: int, scene_ids: Int64Array) -> RowPairs:
     return RowPairs(first, second, stored["f0"].astype(np.float32))
 
 
-def stored_pairs(reader: Reader, run_id: int, kinds: Sequence[PairKind], top: int | None = None) -> list[ScenePair]:
+def stored_pairs(
+    reader: Reader,
+    run_id: int,
+    kinds: Sequence[PairKind],
+    *,
+    top: int | None = None,
+    min_percentile: float | None = None,
+) -> list[ScenePair]:
     """What a run found of some kinds, best first, ranked by what is left: scenes that went took theirs along."""
     query = (
         "SELECT score, scene_a, scene_b, kind, percentile, csls FROM scene_pairs "
-        "WHERE run_id = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY rank LIMIT ?"
+        "WHERE run_id = ? AND kind IN (SELECT value FROM json_each(?)) AND coalesce(percentile, 0) >= ? "
+        "ORDER BY rank LIMIT ?"
     )
-    rows = list(reader.rows(query, (run_id, json_list(kinds), -1 if top is None else top)))
+    values = (run_id, json_list(kinds), min_percentile or 0.0, -1 if top is None else top)
+    rows = list(reader.rows(query, values))
     scenes = {
         scene_id: scene
         for scene_id, (scene, _, _) in scenes_by_id(reader, sorted({i for row in rows for i in row[1:3]})).items()
