@@ -54,37 +54,34 @@ SAY_EVERY_SECONDS = 10.0
     help="With --all: only films that are similar by this metadata.",
 )
 @click.option("--genre", "genres", multiple=True, help="With --all: only films of this genre; may be repeated.")
+@click.option(
+    "--route",
+    type=click.Choice(["auto", "exact", "approximate"]),
+    default="auto",
+    help="With --all: compare every scene, or only nearest neighbours.  [default: by the number of scenes]",
+)
 @click.option("--year", "years", metavar="FROM:TO", help="With --all: only films of these years.")
 @format_options("table", "json", "csv")
 def pairs(
     movies: tuple[str, ...], every: bool, show: bool, catalog_folder: Path, encoder_name: str | None,
     output_format: str, **options: Any,
 ) -> None:  # fmt: skip
-    """Find pairs of similar scenes of the films A and B, or of all films, best first.
+    """Find pairs of similar scenes of two films (A B), or of all films, best first.
 
     Each scene is in one pair at most of two films, and pairs are among the highest half of all their scores. What
     --all finds is kept in the catalogue, for --show; if it is interrupted, the next one goes on.
     """
     if (len(movies) == 2) + every + show != 1 or len(movies) not in (0, 2):
         raise click.UsageError("give two films (m2s pairs A B), or one of --all and --show")
+    both = ("duplicates", "min_percentile", "top")
     ways = {
-        "A B": ("keep", "top", "min_score", "windows", "junk", "duplicates", "min_percentile"),
-        "--show": ("top", "duplicates", "min_percentile"),
+        "A B": {*both, "keep", "min_score", "windows", "junk"},
+        "--all": {*both, "keep", "min_score", "junk", "similar", "genres", "years", "route"},
+        "--show": {*both},
     }
-    ways["--all"] = (
-        "keep",
-        "top",
-        "min_score",
-        "junk",
-        "duplicates",
-        "min_percentile",
-        "similar",
-        "genres",
-        "years",
-    )
     way = "--all" if every else "--show" if show else "A B"
     given = {name: value for name, value in options.items() if _was_given(name)}
-    if useless := sorted(given.keys() - set(ways[way])):
+    if useless := sorted(given.keys() - ways[way]):
         names = {"genres": "genre", "years": "year"}
         flags = ", ".join("--" + names.get(name, name).replace("_", "-") for name in useless)
         raise click.UsageError(f"{flags} does not go with {way}")

@@ -49,7 +49,7 @@ def read(folder):
 
 
 def test_unrelated_films(folder):
-    """Not a film and itself, nor two of one title, nor two that share a genre; less strict where nothing is left."""
+    """Not a film and itself, two of one title, or two that share a genre; less strict where nothing is left."""
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
 
         def related(*films):

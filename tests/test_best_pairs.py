@@ -9,8 +9,11 @@ import pytest
 from catalog_factory import unit_rows
 from test_film_pairs import naive_pairs
 
+from m2s_index.pairing.approximate_pairs import ApproximatePairs, neighbour_blocks
 from m2s_index.pairing.best_pairs import BestPairs, CatalogueRows, all_blocks, blocks_of
 from m2s_index.pairing.film_rows import scene_scores
+from m2s_index.types import SceneEmbeddings
+from m2s_index.vectors import build_index
 
 
 def make_rows(lengths, metric="cosine", dimension=5, *, tied=False, seed=0):
@@ -90,7 +93,7 @@ def test_going_on(stopped_after):
     begun = BestPairs(rows, 20, keep=0.5)
     for block in blocks[:stopped_after]:
         begun.add(block)
-    goes_on = BestPairs(rows, 20, keep=0.5, found=begun.found)
+    goes_on = BestPairs(rows, 20, keep=0.5, state=begun.state)
     for block in blocks[stopped_after:]:
         goes_on.add(block)
     assert triples(goes_on.found) == naive_best(rows, 20)
@@ -112,3 +115,24 @@ def test_blocks_hold_every_film_pair_once():
         block.first_end - block.first == 1 or starts[block.first_end] - starts[block.first] <= 8
         for block in all_blocks(starts, 8)
     )
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("stopped_after", [0, 2])
+def test_approximate_pairs(metric, stopped_after):
+    """With as many neighbours as there are scenes nothing is missed; nor when gone on with. Ids are not rows."""
+    rows = make_rows((5, 9, 4, 7, 6, 8), metric, tied=True)
+    rows = CatalogueRows(rows.scene_ids * 3 + 5, rows.vectors, rows.starts, metric)
+    # The index has scenes that are not to be paired as well.
+    ids = np.arange(1, rows.scene_ids[-1] + 20)
+    vectors = unit_rows(np.random.default_rng(2), len(ids), 5)
+    vectors[rows.scene_ids - 1] = rows.vectors
+    index = build_index("exact", metric, 5, len(ids), lambda: iter([SceneEmbeddings(ids, vectors)]))
+    blocks = neighbour_blocks(all_blocks(rows.starts, 10))
+    begun = ApproximatePairs(rows, index, 20, keep=0.5, neighbours=len(ids))
+    for block in blocks[:stopped_after]:
+        begun.add(block)
+    near = ApproximatePairs(rows, index, 20, keep=0.5, neighbours=len(ids), state=begun.state)
+    for block in blocks[stopped_after:]:
+        near.add(block)
+    assert triples(near.found) == naive_best(rows, 20)

@@ -12,6 +12,7 @@ from catalog_contents import sql
 from catalog_factory import add, add_encoder, make_encoder, unit_rows
 
 from m2s_index.catalog import Catalog
+from m2s_index.matrices import find_encoder
 from m2s_index.matrix_writer import use_encoder
 from m2s_index.movies import remove_movie
 from m2s_index.pairing.film_pairs import PairOptions, film_pairs
@@ -27,11 +28,11 @@ ENCODER = make_encoder(dimension=6)
 def folder(tmp_path):
     """Five films of some scenes each, in a space of 6 dimensions."""
     random = np.random.default_rng(8)
-    with Catalog.open(tmp_path / "catalog", create=True) as catalog:
+    with Catalog.open(tmp_path / "five", create=True) as catalog:
         for name, (year, genres) in FILMS.items():
             vectors = unit_rows(random, int(random.integers(3, 9)), 6)
             add(catalog, f"/{name}.mp4", vectors, encoder=ENCODER, year=year, genres=genres, title=name.title())
-    return tmp_path / "catalog"
+    return tmp_path / "five"
 
 
 def of_two_films(folder, films=FILMS, **options):
@@ -242,3 +243,41 @@ def test_while_the_catalogue_is_being_changed(folder, m2s):
         ran = m2s("pairs", "--all", "--catalog", folder)
     assert ran.status == 1
     assert "is being changed by" in ran.stderr
+
+
+def test_approximate_route(catalog_folder, m2s):
+    """Through the index file of a catalogue of few scenes, all neighbours are found: the same pairs, and a line
+    that says how.
+    """
+    exact = m2s("pairs", "--all", "--junk", "--json", "--catalog", catalog_folder)
+    near = m2s("pairs", "--all", "--junk", "--route", "approximate", "--json", "--catalog", catalog_folder)
+    assert (near.stdout, near.status) == (exact.stdout, 0), near.stderr
+    assert len(exact.json()["pairs"]) > 3
+    assert "5 scenes: pairs are looked for among nearest neighbours" in near.stderr
+    assert "nearest neighbours" not in exact.stderr
+    assert sql(catalog_folder, "SELECT route FROM pair_runs ORDER BY id") == [("exact",), ("approximate",)]
+
+
+def test_route_by_size(catalog_folder, m2s, monkeypatch):
+    """More scenes than are compared exactly go the approximate way by themselves."""
+    monkeypatch.setattr("m2s_index.pairing.catalogue_pairs.EXACT_SCENES", 4)
+    assert "nearest neighbours" in m2s("pairs", "--all", "--junk", "--catalog", catalog_folder).stderr
+    exact = m2s("pairs", "--all", "--junk", "--route", "exact", "--catalog", catalog_folder)
+    assert "nearest neighbours" not in exact.stderr
+
+
+def test_approximate_route_without_its_file(folder, catalog_folder, m2s):
+    """A line says what is missing."""
+    ran = m2s("pairs", "--all", "--route", "approximate", "--catalog", folder)
+    assert ran.status == 1
+    assert "there is no index file for encoder 'test' yet" in ran.stderr
+    ran = m2s("pairs", "--all", "--similar", "genre", "--route", "approximate", "--catalog", folder)
+    assert ran.status == 2
+    assert "--route approximate looks among all films: it does not go with --similar" in ran.stderr
+    with Catalog.open(catalog_folder, writable=True) as catalog:
+        with catalog.reader() as reader:
+            gist = find_encoder(reader, None).identity
+        add(catalog, "/fox.mp4", unit_rows(np.random.default_rng(5), 4, gist.dimension), encoder=gist)
+    ran = m2s("pairs", "--all", "--route", "approximate", "--catalog", catalog_folder)
+    assert ran.status == 1
+    assert "the index file of gist lacks some films: run 'm2s index repair', then again" in ran.stderr

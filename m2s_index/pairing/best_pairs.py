@@ -102,7 +102,7 @@ def blocks_of(films: Int64Array) -> list[Block]:
 
 
 class BestPairs:
-    """The best pairs of the blocks that were added. ``found`` can be kept, and be gone on from."""
+    """The best pairs of the blocks that were added. ``state`` can be kept, and be gone on from."""
 
     def __init__(
         self,
@@ -111,14 +111,14 @@ class BestPairs:
         *,
         keep: float,
         min_score: float | None = None,
-        found: RowPairs = NO_PAIRS,
+        state: RowPairs = NO_PAIRS,
     ) -> None:
         """Args:
         rows: all scenes.
         count: how many pairs are wanted.
         keep: the share of a film pair's scores that can be pairs.
         min_score: only pairs of at least this score.
-        found: the best of the blocks that were added before.
+        state: of the blocks that were added before.
         """
         self._rows, self._count, self._keep = rows, count, keep
         self._least = -np.inf if min_score is None else min_score
@@ -129,13 +129,21 @@ class BestPairs:
         # γ_n of Higham, "Accuracy and Stability of Numerical Algorithms", 3.1, twice: products and squares.
         self._error: float = (rows.vectors.shape[1] + 8) * 2.0**-23 * largest
         self._tile = np.empty(0, np.float32)
-        self._found = found
+        self._found = state
 
     @property
     def found(self) -> RowPairs:
         """The best so far, best first; equal scores by their rows."""
-        order = np.lexsort((self._found.second, self._found.first, -self._found.scores))[: self._count]
-        return self._found.only(order)
+        return self.best_of(self._found)
+
+    @property
+    def state(self) -> RowPairs:
+        """What another one needs to go on."""
+        return self.found
+
+    def best_of(self, pairs: RowPairs) -> RowPairs:
+        """As many of some pairs as are wanted, best first."""
+        return pairs.only(np.lexsort((pairs.second, pairs.first, -pairs.scores))[: self._count])
 
     def add(self, block: Block) -> None:
         """Look at all film pairs of a block."""

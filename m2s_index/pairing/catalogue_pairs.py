@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import UsageError
-from m2s_index.filters import SceneFilter, Years, chosen_movies
-from m2s_index.index_file import Entries, embedding_entries, stored_vectors
+from m2s_index.errors import IndexFileError, UsageError
+from m2s_index.filters import SceneFilter, Years
+from m2s_index.index_file import open_index
 from m2s_index.junk_marks import LOOKS_UNKNOWN, junk_scenes, mark_junk
 from m2s_index.matrices import StoredEncoder, default_encoder, find_encoder
+from m2s_index.pairing.approximate_pairs import ApproximatePairs, neighbour_blocks
 from m2s_index.pairing.background import check_percentile, read_background
 from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks, blocks_of
+from m2s_index.pairing.catalogue_rows import films_left, generation_of, scenes_key, usable_scenes
 from m2s_index.pairing.film_pairs import KEEP, Duplicates, check_limits
 from m2s_index.pairing.gates import SignalName, similar_films
 from m2s_index.pairing.pair_runs import (
@@ -40,6 +42,8 @@ from m2s_index.types import Int64Array, PairKind, ScenePair
 STORE_EVERY_SECONDS = 15.0
 """A run that is killed loses no more than this, and the block at hand."""
 TOP = 10_000
+EXACT_SCENES = 500_000
+"""Up to here an exact run takes about an hour on two cores for 512 numbers a scene; it grows as the square."""
 KINDS: dict[Duplicates, tuple[PairKind, ...]] = {
     "show": ("similar", "duplicate"), "hide": ("similar",), "only": ("duplicate",),
 }  # fmt: skip
@@ -50,7 +54,8 @@ class CatalogueOptions:
     """Which pairs of all films are wanted: the ``top`` best, of film pairs under the rule of ``PairOptions``.
 
     ``similar`` compares only films that are similar by that metadata; ``genres`` (any of them) and ``years`` leave
-    the other films out.
+    the other films out. ``route`` compares all scenes ("exact"), or looks for pairs among the nearest neighbours in
+    the index file; by default the latter for more than ``EXACT_SCENES``, unless ``similar`` leaves few film pairs.
     """
 
     top: int = TOP
@@ -60,9 +65,12 @@ class CatalogueOptions:
     similar: SignalName | None = None
     genres: tuple[str, ...] = ()
     years: Years | None = None
+    route: Literal["auto", "exact", "approximate"] = "auto"
 
     def __post_init__(self) -> None:
         check_limits(self.keep, self.top, self.min_score)
+        if self.similar and self.route == "approximate":
+            raise UsageError("--route approximate looks among all films: it does not go with --similar")
 
     @property
     def text(self) -> str:
@@ -114,25 +122,35 @@ def find_catalogue_pairs(
 
     Raises:
         UsageError: there is no such encoder, fewer than two films are left, or no metadata for the gate.
+        IndexFileError: the approximate route needs the index file, which is missing, damaged, or lacks films.
     """
     notes = [] if options.junk else [f"{name}: {LOOKS_UNKNOWN}" for name in mark_junk(catalog)]
+    wanted = SceneFilter(genres=options.genres, years=options.years)
     with catalog.reader() as reader:
         encoder = find_encoder(reader, encoder_name)
-        entries, generation = _films(reader, encoder, options), _generation(reader, encoder.name)
-        rows, movie_ids = _rows(reader, encoder, entries, set() if options.junk else junk_scenes(reader))
-    blocks = _blocks(catalog, rows, movie_ids, options)
-    key = RunKey(encoder.encoder_id, options.text, generation, _scenes_key(rows, blocks), "exact", len(blocks))
+        entries, generation = films_left(reader, encoder, wanted), generation_of(reader, encoder.name)
+        rows, movie_ids = usable_scenes(reader, encoder, entries, set() if options.junk else junk_scenes(reader))
+    route = _route(rows, options)
+    blocks = (
+        neighbour_blocks(all_blocks(rows.starts))
+        if route == "approximate"
+        else _blocks(catalog, rows, movie_ids, options)
+    )
+    key = RunKey(encoder.encoder_id, options.text, generation, scenes_key(rows, blocks), route, len(blocks))
     with catalog.write() as session:
         run_id = begin_run(session, key)
     with catalog.reader() as reader:
         run = get_run(reader, run_id)
-        found = stored_rows(reader, run_id, rows.scene_ids)
+        state = stored_rows(reader, run_id, rows.scene_ids)
+    if route == "approximate":
+        notes.append(f"{len(rows.scene_ids):,} scenes: pairs are looked for among nearest neighbours (see --route)")
     if run.finished_at:
         notes.append(f"found already, on {run.finished_at}: nothing has changed since")
     else:
         if run.blocks_done:
             notes.append(f"went on from block {run.blocks_done} of {run.blocks}")
-        found = _search(catalog, run, rows, blocks, found, options, on_progress)
+        search = _searcher(catalog, encoder, route, rows, options, state)
+        found = _search(catalog, run, rows, blocks, search, on_progress)
         with catalog.reader() as reader:
             stored = _as_stored(catalog, reader, encoder, rows, found)
         with catalog.write() as session:
@@ -165,69 +183,57 @@ def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, shown:
             f"these are by encoder '{run.encoder}', of {run.finished_at}; the catalogue's is now '{default.name}': "
             "run 'm2s pairs --all' for its pairs"
         )
-    if _generation(reader, run.encoder) != run.generation:
+    if generation_of(reader, run.encoder) != run.generation:
         notes.append(f"the films have changed since {run.finished_at}: run 'm2s pairs --all' again")
     pairs = _shown_pairs(reader, run.run_id, shown)
     return CataloguePairs(run, tuple(pairs), (*notes, *_nothing(pairs)))
 
 
-def _search(
-    catalog: Catalog, run: PairRun, rows: CatalogueRows, blocks: list[Block], found: RowPairs,
-    options: CatalogueOptions, on_progress: Callable[[int, int], None],
-) -> RowPairs:  # fmt: skip
-    """Go through the blocks that are left, and keep how far it is now and then."""
-    best = BestPairs(rows, options.top, keep=options.keep, min_score=options.min_score, found=found)
-    stored_at = time.monotonic()
-    for done, block in enumerate(blocks[run.blocks_done :], run.blocks_done + 1):
-        best.add(block)
-        if time.monotonic() - stored_at >= STORE_EVERY_SECONDS:
-            with catalog.write() as session:
-                store_progress(session, run.run_id, done, best.found, rows.scene_ids)
-            stored_at = time.monotonic()
-        on_progress(done, len(blocks))
-    return best.found
+def _route(rows: CatalogueRows, options: CatalogueOptions) -> Literal["exact", "approximate"]:
+    if options.route != "auto":
+        return options.route
+    return "approximate" if len(rows.scene_ids) > EXACT_SCENES and options.similar is None else "exact"
 
 
-def _films(reader: Reader, encoder: StoredEncoder, options: CatalogueOptions) -> Entries:
-    """The films that the gates leave, at least two."""
-    entries = embedding_entries(reader, encoder)
-    if len(entries) < 2:
-        raise UsageError(f"{_films_by(len(entries))} by encoder '{encoder.name}': pairs are of two films")
-    wanted = SceneFilter(genres=options.genres, years=options.years)
-    left = entries.only(chosen_movies(reader, wanted, entries.movie_ids))
-    if len(left) < 2:
-        raise UsageError(f"{wanted.describe()} leaves {_films_by(len(left))}: pairs are of two films")
-    return left
-
-
-def _films_by(count: int) -> str:
-    return f"{count or 'no'} film{'' if count == 1 else 's'}"
-
-
-def _rows(
-    reader: Reader, encoder: StoredEncoder, entries: Entries, left_out: set[int]
-) -> tuple[CatalogueRows, Int64Array]:
-    """All scenes of the films but some, each vector read once; and the films that have any, int64 [F], in order.
+def _searcher(
+    catalog: Catalog,
+    encoder: StoredEncoder,
+    route: str,
+    rows: CatalogueRows,
+    options: CatalogueOptions,
+    state: RowPairs,
+) -> BestPairs | ApproximatePairs:
+    """What goes through the blocks, from a state on.
 
     Raises:
-        UsageError: fewer than two films have any.
+        IndexFileError: the route needs the index file, which is missing, damaged, or lacks films.
     """
-    usable = ~np.isin(entries.scene_ids, list(left_out))
-    vectors = np.empty((np.count_nonzero(usable), encoder.identity.dimension), np.float32)
-    lengths, at, end = [], 0, 0
-    for part in stored_vectors(reader, entries):
-        kept = part.vectors[usable[end : end + len(part.vectors)]]
-        vectors[at : at + len(kept)] = kept
-        lengths.append(len(kept))
-        at, end = at + len(kept), end + len(part.vectors)
-    counts = np.array(lengths, np.int64)
-    movie_ids = entries.movie_ids[counts > 0]
-    if len(movie_ids) < 2:
-        raise UsageError(
-            f"{_films_by(len(movie_ids))} with a scene that can be paired: most shots are junk (see --junk)"
+    if route == "exact":
+        return BestPairs(rows, options.top, keep=options.keep, min_score=options.min_score, state=state)
+    opened = open_index(catalog, encoder)
+    if not np.isin(rows.scene_ids, opened.index.ids).all():
+        raise IndexFileError(
+            f"the index file of {encoder.name} lacks some films: run 'm2s index repair', then again"
         )
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[counts > 0])])
-    return CatalogueRows(entries.scene_ids[usable], vectors, starts, encoder.identity.metric), movie_ids
+    return ApproximatePairs(
+        rows, opened.index, options.top, keep=options.keep, min_score=options.min_score, state=state
+    )
+
+
+def _search(
+    catalog: Catalog, run: PairRun, rows: CatalogueRows, blocks: list[Block], search: BestPairs | ApproximatePairs,
+    on_progress: Callable[[int, int], None],
+) -> RowPairs:  # fmt: skip
+    """Go through the blocks that are left, and keep how far it is now and then."""
+    stored_at = time.monotonic()
+    for done, block in enumerate(blocks[run.blocks_done :], run.blocks_done + 1):
+        search.add(block)
+        if time.monotonic() - stored_at >= STORE_EVERY_SECONDS:
+            with catalog.write() as session:
+                store_progress(session, run.run_id, done, search.state, rows.scene_ids)
+            stored_at = time.monotonic()
+        on_progress(done, len(blocks))
+    return search.found
 
 
 def _blocks(catalog: Catalog, rows: CatalogueRows, movie_ids: Int64Array, options: CatalogueOptions) -> list[Block]:
@@ -238,22 +244,6 @@ def _blocks(catalog: Catalog, rows: CatalogueRows, movie_ids: Int64Array, option
     if not len(films):
         raise UsageError(f"--similar {options.similar} leaves no two films: no indexed ones are similar by it")
     return blocks_of(films)
-
-
-def _generation(reader: Reader, encoder: str) -> str:
-    """Which embeddings an encoder has: how many films', and the highest id among them, which never comes back."""
-    query = (
-        "SELECT count(*), coalesce(max(m.id), 0) FROM embeddings m JOIN encoders e ON e.id = m.encoder_id "
-        "WHERE e.name = ?"
-    )
-    return "{}-{}".format(*next(reader.rows(query, (encoder,))))
-
-
-def _scenes_key(rows: CatalogueRows, blocks: list[Block]) -> str:
-    """What is compared with what: equal where a run can be gone on with."""
-    digest = hashlib.sha256(rows.scene_ids.tobytes() + rows.starts.tobytes())
-    digest.update(json.dumps([list(vars(block).values()) for block in blocks]).encode())
-    return digest.hexdigest()
 
 
 def _shown_pairs(reader: Reader, run_id: int, shown: Shown) -> list[ScenePair]:

@@ -1,0 +1,119 @@
+"""The best pairs of all scenes of a catalogue against the bare product of all its vectors; the approximate route.
+
+    python benchmarks/pairs.py [--scenes 100000] [--dimension 512] [--top 10000] [--kinds graph compressed]
+
+Synthetic films of 200 scenes each, as in ``search.py``. One after the other in one process: the exact search for
+the best pairs, with the peak of memory beyond the embeddings; the full product of all vectors with all, in slices
+whose results are thrown away; and for each kind of index file the search among nearest neighbours, with the share
+of the exact search's best 1,000 and of all that it finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from machine import machine, timed
+from search import make_catalog
+
+from m2s_index.catalog import Catalog
+from m2s_index.index_file import embedding_entries, open_index, stored_vectors
+from m2s_index.index_kinds import KINDS, Kind
+from m2s_index.index_writer import write_index
+from m2s_index.matrices import find_encoder
+from m2s_index.pairing.approximate_pairs import ApproximatePairs, neighbour_blocks
+from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks
+from m2s_index.types import Float32Array
+
+SLICE_ROWS = 1024
+KEEP = 0.5
+
+
+def all_rows(catalog: Catalog) -> CatalogueRows:
+    """Every scene of the catalogue."""
+    with catalog.reader() as reader:
+        encoder = find_encoder(reader, None)
+        entries = embedding_entries(reader, encoder)
+        vectors = np.empty((entries.scenes, encoder.identity.dimension), np.float32)
+        end = 0
+        for part in stored_vectors(reader, entries):
+            vectors[end : end + len(part.vectors)] = part.vectors
+            end += len(part.vectors)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(entries.rows)])
+    return CatalogueRows(entries.scene_ids, vectors, starts, "cosine")
+
+
+def product(vectors: Float32Array) -> None:
+    """All with all."""
+    out = np.empty((SLICE_ROWS, len(vectors)), np.float32)
+    for start in range(0, len(vectors), SLICE_ROWS):
+        part = vectors[start : start + SLICE_ROWS]
+        np.matmul(part, vectors.T, out=out[: len(part)])
+
+
+def search(pairs: BestPairs | ApproximatePairs, blocks: list[Block]) -> float:
+    """Seconds for all blocks and what is made of them."""
+
+    def run() -> None:
+        for block in blocks:
+            pairs.add(block)
+        assert len(pairs.found)
+
+    return timed(run)
+
+
+def recall(found: RowPairs, exact: RowPairs, count: int) -> float:
+    """The share of the first ``count`` exact pairs that were found."""
+    have = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    first, second = exact.first[:count].tolist(), exact.second[:count].tolist()
+    wanted = list(zip(first, second, strict=True))
+    return sum(pair in have for pair in wanted) / len(wanted)
+
+
+def peak_bytes() -> int:
+    """The process's largest memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Make the catalogue, run each way once, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--top", type=int, default=10_000)
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=["graph", "compressed"])
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        make_catalog(Path(folder), options.scenes, options.dimension) as catalog,
+    ):
+        rows = all_rows(catalog)
+        before = peak_bytes()
+        exact = BestPairs(rows, options.top, keep=KEEP)
+        seconds = search(exact, all_blocks(rows.starts))
+        beyond = peak_bytes() - before
+        print(f"{machine()}; {len(rows.vectors):,} scenes × {options.dimension}, best {options.top:,}", flush=True)
+        bare = timed(lambda: product(rows.vectors))
+        print(f"bare product {bare:.1f} s; exact pairs {seconds:.1f} s, ratio {seconds / bare:.2f}")
+        print(f"memory beyond the embeddings: {beyond / 2**20:.0f} MiB", flush=True)
+        for kind in options.kinds:
+            approximate(catalog, rows, kind, exact.found, options.top)
+
+
+def approximate(catalog: Catalog, rows: CatalogueRows, kind: Kind, exact: RowPairs, top: int) -> None:
+    """The route through one kind of index file, its time and recall."""
+    with catalog.reader() as reader:
+        encoder = find_encoder(reader, None)
+    building = timed(lambda: write_index(catalog, encoder, kind=kind))
+    index = open_index(catalog, encoder).index
+    near = ApproximatePairs(rows, index, top, keep=KEEP)
+    seconds = search(near, neighbour_blocks(all_blocks(rows.starts)))
+    shares = [f"{recall(near.found, exact, count):.3f} of the best {count:,}" for count in (min(1000, top), top)]
+    print(f"{kind}: {seconds:.1f} s (and {building:.1f} s to build the index); {', '.join(shares)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
