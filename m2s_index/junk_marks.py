@@ -29,12 +29,18 @@ def shots_junk(catalog: Catalog, reader: Reader, movie_id: int) -> tuple[JunkKin
     stored = reader.texts('SELECT junk FROM shots WHERE movie_id = ? ORDER BY "index"', (movie_id,))
     if None not in stored:
         return tuple(kind or None for kind in stored)  # type: ignore[misc]  # the column holds what ``junk`` gave
+    file, crop = keyframes_of(reader, movie_id)
+    return film_junk(catalog.keyframes_folder, file, len(stored), crop)
+
+
+def keyframes_of(reader: Reader, movie_id: int) -> tuple[str, Crop | None]:
+    """The name of a film's key-frame file, and where the picture is inside its bars."""
     row = reader.first(
         "SELECT keyframes_file, crop_left_px, crop_top_px, crop_width_px, crop_height_px FROM movies WHERE id = ?",
         (movie_id,),
     )
-    assert row is not None  # its shots are of the reader's own state
-    return film_junk(catalog.keyframes_folder, row[0], len(stored), None if row[1] is None else Crop(*row[1:]))
+    assert row is not None  # the film is of the reader's own state
+    return row[0], None if row[1] is None else Crop(*row[1:])
 
 
 def mark_junk(catalog: Catalog) -> list[str]:

@@ -18,6 +18,10 @@ ROWS = {
         "INSERT INTO failures (path, size_bytes, modified_ns, error, failed_at) VALUES (x'2f61', 'big', 0, '', '')",
         "failures, row 1, column size_bytes",
     ),
+    "a text for a run's blocks": (
+        "INSERT INTO pair_runs VALUES (1, (SELECT id FROM encoders), '{}', '4-4', '', 'exact', 'many', 0, '', NULL)",
+        "pair_runs, row 1, column blocks",
+    ),
     "a text for a matrix's rows": (
         "UPDATE embeddings SET rows = 'x' WHERE id = 2",
         "embeddings, row 2, column rows",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from m2s_index.catalog import Catalog
+from m2s_index.junk_marks import keyframes_of
 from m2s_index.keyframe_store import KeyFrameReader, decode_luma
 from m2s_index.reading import Reader
 from m2s_index.types import Crop, Float32Array, JunkKind
@@ -63,15 +64,10 @@ def shot_fingerprints(
     Raises:
         KeyFrameError: the film's key frames are missing or damaged.
     """
-    row = reader.first(
-        "SELECT keyframes_file, crop_left_px, crop_top_px, crop_width_px, crop_height_px FROM movies WHERE id = ?",
-        (movie_id,),
-    )
-    assert row is not None  # the shots are of the reader's own state
-    crop = None if row[1] is None else Crop(*row[1:])
+    file, crop = keyframes_of(reader, movie_id)
     chosen = list(range(len(junk)) if shots is None else shots)
     found = np.zeros((len(chosen), PRINT_SIZE), np.float32)
-    with KeyFrameReader(catalog.keyframes_folder, row[0]) as frames:
+    with KeyFrameReader(catalog.keyframes_folder, file) as frames:
         for place, shot in enumerate(chosen):
             if junk[shot] is None:
                 found[place] = fingerprint(frames.read(shot)[0], crop)
