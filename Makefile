@@ -52,6 +52,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/search.py --scenes 1000000 --kinds exact compressed
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/mining.py
+	$(BIN)/python benchmarks/pairs.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/place.py $(DATA)/place/scene15_small

@@ -19,7 +19,7 @@ ROWS = {
         "failures, row 1, column size_bytes",
     ),
     "a text for a run's blocks": (
-        "INSERT INTO pair_runs VALUES (1, (SELECT id FROM encoders), '{}', '4-4', '', 'exact', 'many', 0, '', NULL)",
+        "INSERT INTO pair_runs VALUES (1, (SELECT id FROM encoders), '', '', '', 'exact', 'many', 0, '', NULL)",
         "pair_runs, row 1, column blocks",
     ),
     "a text for a matrix's rows": (
