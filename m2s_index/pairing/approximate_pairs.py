@@ -12,12 +12,16 @@ import numpy as np
 
 from m2s_index.pairing.best_pairs import COMPARED_AT_ONCE, NO_PAIRS, BestPairs, Block, CatalogueRows, RowPairs
 from m2s_index.pairing.film_rows import paired_scores
-from m2s_index.types import Int64Array
+from m2s_index.selection import BoolArray
+from m2s_index.types import Float32Array, Int64Array
 from m2s_index.vectors import VectorIndex
 
 NEIGHBOURS = 100
 CANDIDATES = 8
 """So many times the pairs that are wanted are kept: some lose their scenes to better ones of the same two films."""
+
+ERROR = 0.05
+"""More than a compressed index is wrong by, as a share of a score or of 1."""
 
 
 class ApproximatePairs:
@@ -50,13 +54,21 @@ class ApproximatePairs:
     def add(self, block: Block) -> None:
         """Look for the neighbours of the scenes of a block's first films among all."""
         rows = np.arange(self._rows.starts[block.first], self._rows.starts[block.first_end])
-        ids, _ = self._index.search(self._rows.vectors[rows], self._neighbours + 1)
+        ids, values = self._index.search(self._rows.vectors[rows], self._neighbours + 1)
         known = self._rows.scene_ids
         others = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        first = np.repeat(rows, ids.shape[1])[(known[others] == ids).ravel()]
-        second = others[known[others] == ids]
-        apart = self._films[first] != self._films[second]
-        self._keep(np.minimum(first, second)[apart], np.maximum(first, second)[apart])
+        first = np.broadcast_to(rows[:, None], ids.shape)
+        wanted = (known[others] == ids) & (self._films[first] != self._films[others]) & self._promising(values)
+        self._keep(np.minimum(first, others)[wanted], np.maximum(first, others)[wanted])
+
+    def _promising(self, values: Float32Array) -> BoolArray:
+        """Which of FAISS's values may be of pairs better than the last that is kept."""
+        if len(self.state) < self._wanted:
+            return np.ones(values.shape, np.bool_)
+        cut = float(self.state.scores[-1])
+        scores = values if self._rows.metric == "cosine" else -np.sqrt(np.maximum(values, 0))
+        promising: BoolArray = scores >= cut - ERROR * max(1.0, abs(cut))
+        return promising
 
     def _keep(self, first: Int64Array, second: Int64Array) -> None:
         """Keep the best of what was found before and of pairs by their rows, int64 [P] and [P]."""
