@@ -16,6 +16,7 @@ from m2s_index.cli.demo import demo
 from m2s_index.cli.encoders import encoders
 from m2s_index.cli.eval import evaluation
 from m2s_index.cli.eval_lvu import lvu
+from m2s_index.cli.explain import explain
 from m2s_index.cli.index import index
 from m2s_index.cli.labels import labels
 from m2s_index.cli.movies import movies
@@ -111,5 +112,5 @@ def main() -> None:
 
 
 evaluation.add_command(lvu)
-for command in (demo, index, shots, query, pairs, labels, movies, evaluation, encoders, train):
+for command in (demo, index, shots, query, pairs, explain, labels, movies, evaluation, encoders, train):
     main.add_command(command)
