@@ -28,8 +28,8 @@ def explain(
 ) -> None:
     """Show which shots of one SCENE are like which of another.
 
-    A scene is written as for 'm2s query': its id, MOVIE#7 or MOVIE@1:02:03. First every shot of the one against every
-    shot of the other, then the best-matching shots, each in one match at most, best first.
+    A scene is written as for 'm2s query': its id, MOVIE#7 or MOVIE@1:02:03. First come all shots of the one against
+    all of the other, then the best-matching shots, each in one match at most, best first.
     """
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.explain import explain_pair
@@ -90,7 +90,7 @@ def _print_tables(found: Explanation) -> None:
             )
             for shot, row in zip(found.shots_a, found.similarities.tolist(), strict=True)
         ),
-        title=f"{names[0]} (down) and {names[1]} (across): score {found.score:.3f} by {found.encoder}; shot by shot",
+        title=f"{names[0]} (down) and {names[1]} (across), score {found.score:.3f} by {found.encoder}, by shots",
     )
     click.echo()
     print_table(

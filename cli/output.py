@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from m2s_index.names import display_path as shown
+from m2s_index.names import printable
 
 __all__ = [
     "TYPED",
@@ -92,11 +93,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return printable(f"{value:.3f}" if isinstance(value, float) else str(value))
-
-
-def printable(text: str) -> str:
-    """A text whose control characters a terminal cannot act on: a file name may hold any."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def clock(seconds: float) -> str:

@@ -11,11 +11,13 @@ import click
 from m2s_index.cli.estimate import duration
 from m2s_index.cli.options import catalog_option, format_options
 from m2s_index.cli.output import clock, print_csv, print_json, print_table, say
+from m2s_index.cli.pair_files import PairFiles, file_options
 from m2s_index.cli.query import scene_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from m2s_index.catalog import Catalog
     from m2s_index.pairing.catalogue_pairs import CataloguePairs
     from m2s_index.pairing.film_pairs import Duplicates
     from m2s_index.types import Scene, ScenePair
@@ -61,10 +63,11 @@ SAY_EVERY_SECONDS = 10.0
     help="With --all: compare every scene, or only nearest neighbours.  [default: by the number of scenes]",
 )
 @click.option("--year", "years", metavar="FROM:TO", help="With --all: only films of these years.")
+@file_options
 @format_options("table", "json", "csv")
 def pairs(
     movies: tuple[str, ...], every: bool, show: bool, catalog_folder: Path, encoder_name: str | None,
-    output_format: str, **options: Any,
+    html: Path | None, otio: Path | None, edl: Path | None, output_format: str, **options: Any,
 ) -> None:  # fmt: skip
     """Find pairs of similar scenes of two films (A B), or of all films, best first.
 
@@ -85,10 +88,12 @@ def pairs(
         names = {"genres": "genre", "years": "year"}
         flags = ", ".join("--" + names.get(name, name).replace("_", "-") for name in useless)
         raise click.UsageError(f"{flags} does not go with {way}")
+    files = PairFiles(html, otio, edl)
+    files.check()
     if way == "A B":
-        _two_films(catalog_folder, encoder_name, output_format, *movies, **given)
+        _two_films(catalog_folder, encoder_name, output_format, files, *movies, **given)
     else:
-        (_all_films if every else _show)(catalog_folder, encoder_name, output_format, **given)
+        (_all_films if every else _show)(catalog_folder, encoder_name, output_format, files, **given)
 
 
 def _was_given(name: str) -> bool:
@@ -97,7 +102,7 @@ def _was_given(name: str) -> bool:
 
 
 def _two_films(
-    folder: Path, encoder: str | None, output_format: str, first: str, second: str, **options: Any
+    folder: Path, encoder: str | None, output_format: str, files: PairFiles, first: str, second: str, **options: Any
 ) -> None:
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.film_pairs import PairOptions, film_pairs
@@ -105,13 +110,14 @@ def _two_films(
     wanted = PairOptions(**options)
     with Catalog.open(folder) as catalog:
         found = film_pairs(catalog, first, second, wanted, encoder)
-    _say(found.notes)
-    names = f"{found.a.movie.name} and {found.b.movie.name}"
-    print_pairs(found.pairs, found.encoder, output_format, title=f"{names}, by {found.encoder}")
+        _say(found.notes)
+        names = f"{found.a.movie.name} and {found.b.movie.name}"
+        print_pairs(found.pairs, found.encoder, output_format, title=f"{names}, by {found.encoder}")
+        files.write(catalog, found.pairs, f"Similar scenes of {names}", f"by {found.encoder}", found)
 
 
 def _all_films(
-    folder: Path, encoder: str | None, output_format: str, *, years: str | None = None,
+    folder: Path, encoder: str | None, output_format: str, files: PairFiles, *, years: str | None = None,
     duplicates: Duplicates = "show", min_percentile: float | None = None, **options: Any,
 ) -> None:  # fmt: skip
     from m2s_index.catalog import Catalog
@@ -123,17 +129,19 @@ def _all_films(
     wanted = CatalogueOptions(**options, years=None if years is None else parse_years(years))
     with Catalog.open(folder, writable=True) as catalog, BuildLock(folder):
         found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks, shown=shown)
-    _print_run(found, output_format)
+        _print_run(found, output_format)
+        _write_run(files, catalog, found)
 
 
-def _show(folder: Path, encoder: str | None, output_format: str, **options: Any) -> None:
+def _show(folder: Path, encoder: str | None, output_format: str, files: PairFiles, **options: Any) -> None:
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.catalogue_pairs import Shown, show_catalogue_pairs
 
     shown = Shown(**options)
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
         found = show_catalogue_pairs(reader, encoder, shown)
-    _print_run(found, output_format)
+        _print_run(found, output_format)
+        _write_run(files, catalog, found)
 
 
 class PairProgress:
@@ -152,6 +160,12 @@ class PairProgress:
             self._said = now
             left = (now - self._started) / (done - self._first) * (total - done)
             say(f"pairs: block {done} of {total}; {duration(left)} left")
+
+
+def _write_run(files: PairFiles, catalog: Catalog, found: CataloguePairs) -> None:
+    files.write(
+        catalog, found.pairs, "Similar scenes of all films", f"by {found.run.encoder}, {found.run.finished_at}"
+    )
 
 
 def _print_run(found: CataloguePairs, output_format: str) -> None:

@@ -13,3 +13,10 @@ def display_path(path: str) -> str:
 def display_name(path: str) -> str:
     """A file's stem as text that can be shown."""
     return display_path(Path(path).stem)
+
+
+def printable(text: str) -> str:
+    """A text whose control characters nothing can act on, a terminal or a format of lines: a file name may hold
+    any.
+    """
+    return "".join(c if c.isprintable() else "�" for c in text)

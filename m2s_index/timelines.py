@@ -23,7 +23,12 @@ _COMMENT = re.compile(r"BEGINS WITH (FADE|DISSOLVE), (\d+) FRAMES")
 """What we write into an EDL, where there is no other place for it."""
 
 
-def _opentimelineio() -> Any:
+def opentimelineio() -> Any:
+    """The library.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import opentimelineio
     except ImportError as exc:
@@ -54,7 +59,7 @@ def read_timeline(path: Path, text: str, kind: str, film_rate: Fraction) -> list
 
 
 def _edl_clips(path: Path, text: str, film_rate: Fraction) -> list[_ListedClip]:
-    otio = _opentimelineio()
+    otio = opentimelineio()
     drop_frame = re.search(r"^\s*FCM:\s*DROP FRAME", text, re.M | re.I) or re.search(r"\d\d:\d\d:\d\d;\d\d", text)
     if drop_frame and film_rate.denominator != 1001:
         raise UsageError(f"{path}: drop-frame timecodes, but the film has {float(film_rate):.3f} frames a second")
@@ -135,7 +140,7 @@ def write_timeline(shots: Iterable[Shot], name: str, path: Path, info: VideoInfo
         UsageError: the rate has no timecode (EDL).
         MissingExtraError: OpenTimelineIO is not installed.
     """
-    otio = _opentimelineio()
+    otio = opentimelineio()
     time, rate = otio.opentime, float(info.frame_rate)
     timeline = otio.schema.Timeline(name)
     timeline.global_start_time = time.RationalTime(0, rate)
@@ -156,12 +161,30 @@ def write_timeline(shots: Iterable[Shot], name: str, path: Path, info: VideoInfo
         if kind == "edl" and frames:
             clip.metadata["cmx_3600"] = {"comments": [f"BEGINS WITH {shot.transition.upper()}, {frames} FRAMES"]}
         track.append(clip)
+    return timeline_text(timeline, kind, info.frame_rate, str(path))
+
+
+def timeline_text(timeline: Any, kind: str, rate: Fraction, where: str) -> str:
+    """A time line of OpenTimelineIO as text.
+
+    Args:
+        timeline: an ``opentimelineio.schema.Timeline``; an EDL has one track.
+        kind: "edl" or "otio".
+        rate: frames a second of an EDL's timecodes.
+        where: what complaints name.
+
+    Raises:
+        UsageError: the rate has no timecode (EDL).
+    """
+    otio = opentimelineio()
     if kind == "otio":
         return str(otio.adapters.write_to_string(timeline, "otio_json")) + "\n"
     try:
-        text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=rate))
+        text = str(otio.adapters.write_to_string(timeline, "cmx_3600", rate=float(rate)))
     except Exception as exc:  # the adapter raises its own and the library's errors alike
-        raise UsageError(f"{path}: {rate:.3f} frames a second cannot be written as EDL ({exc}); use otio") from exc
+        raise UsageError(
+            f"{where}: {float(rate):.3f} frames a second cannot be written as EDL ({exc}); use otio"
+        ) from exc
     drop = "DROP FRAME" if ";" in text.partition("\n001")[2].partition("\n")[0] else "NON-DROP FRAME"
     title, _, rest = text.partition("\n")
     return f"{title}\nFCM: {drop}\n{rest}"

@@ -43,9 +43,9 @@ class Explanation:
     """Two scenes shot by shot, by one encoder.
 
     ``score`` is that of the scenes as they are searched and paired. ``shots_a`` and ``shots_b`` are the shots that
-    stand for the scenes: all of them, or as many evenly spaced ones as the scene was embedded from. ``similarities``
-    is float32 [M, N], the cosines of their features, row i for ``shots_a[i]``. ``matches`` are the best pairs of
-    shots, each shot in one at most, best first.
+    stand for the scenes: all of them, or as many evenly spaced ones as the scene was embedded from.
+    ``similarities`` is float32 [M, N], the cosines of their features, row i for ``shots_a[i]``. ``matches`` are the
+    best pairs of shots, each shot in one at most, best first.
     """
 
     encoder: str
