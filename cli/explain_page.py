@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from m2s_index.pairing.explain import Explanation, SceneShot
     from m2s_index.types import Image, Scene
 
-SIDE_PX, MATCH_PX = 120, 320
-BRIGHT = 140
+SIDE_PX, MATCH_PX, COLUMN_REM = 120, 320, 4.2
+BRIGHT = 115
 """Black letters stand on colours whose mean channel, weighted as the eye does, is above this; else white ones."""
 
 STYLE = f"""
@@ -25,25 +25,23 @@ h1, h2 {{ overflow-wrap: anywhere; }}
 .scroll {{ overflow-x: auto; margin: 1rem 0 .4rem; }}
 .scroll:focus-visible, section:is(:focus-visible, :target) {{ outline: 3px solid light-dark(#1a5fb4, #7cb3ff);
   border-radius: 6px; }}
-table {{ border-collapse: separate; border-spacing: 3px; min-width: 100%; table-layout: fixed; }}
-th {{ font: 400 .75rem system-ui, sans-serif; color: var(--quiet); width: 5.4rem; padding: 0;
-  vertical-align: bottom; }}
+table {{ border-collapse: separate; border-spacing: 3px; width: 100%; table-layout: fixed; }}
+th {{ font: 400 .75rem system-ui, sans-serif; color: var(--quiet); padding: 0; vertical-align: bottom; }}
 tbody th {{ position: sticky; left: 0; background: Canvas; }}
 th img {{ width: 100%; aspect-ratio: 16 / 9; object-fit: cover; display: block; border-radius: 2px; }}
 td {{ text-align: center; font-variant-numeric: tabular-nums; font-size: .85rem; border-radius: 2px; }}
-td a {{ color: inherit; font-weight: 700; display: block; outline: 3px solid CanvasText; outline-offset: -1px;
-  border-radius: 2px; padding: .6rem 0; }}
-td a:is(:hover, :focus-visible) {{ outline: 4px dashed #ff5d5d; }}
+td.match {{ outline: 3px solid CanvasText; outline-offset: -1px; }}
+td a {{ color: inherit; font-weight: 700; display: block; padding: .7rem 0; }}
+td a:is(:hover, :focus-visible) {{ outline: 3px solid #ff5d5d; outline-offset: -4px; }}
 .legend {{ display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; font-size: .8rem; }}
 .legend i {{ width: 8rem; height: .7rem; border-radius: 2px; background: {GRADIENT}; }}
-.pair {{ display: grid; grid-template-columns: minmax(0, 1fr) auto minmax(0, 1fr); gap: .4rem 1rem;
-  max-width: 720px; }}
+.matches {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr));
+  gap: 0 1.5rem; }}
+.pair {{ display: grid; grid-template-columns: minmax(0, 1fr) auto minmax(0, 1fr); gap: .4rem .6rem; }}
 .pair img {{ width: 100%; aspect-ratio: 16 / 9; object-fit: cover; border-radius: 2px; display: block; }}
 .pair p {{ font-size: .8rem; }}
 .arrow {{ align-self: center; color: var(--quiet); font-size: 1.4rem; }}
-section {{ padding: .8rem; }}
-header {{ max-width: 720px; }}
-@media (max-width: 700px) {{ .pair {{ gap: .4rem; }} section {{ padding: .8rem 0; }} th {{ width: 4.2rem; }} }}
+section {{ padding: .8rem 0; }}
 """
 
 
@@ -64,6 +62,7 @@ def write_explanation(path: Path, catalog: Catalog, found: Explanation) -> None:
         *(f"<p>no key frames: {escape(printable(why))}</p>" for why in (why_a, why_b) if why),
         _matrix(found, frames_a, frames_b),
         f'<p class="legend">{low:.3f} <i></i> {high:.3f} · framed: the best matches</p>',
+        '<div class="matches">',
     ]
     for match in found.matches:
         a, b = frames_a.get(match.a.index), frames_b.get(match.b.index)
@@ -73,6 +72,7 @@ def write_explanation(path: Path, catalog: Catalog, found: Explanation) -> None:
             f'<div class="pair">{_shot(found.a, match.a, a)}<span class="arrow" aria-hidden="true">→</span>'
             f"{_shot(found.b, match.b, b)}</div></section>"
         )
+    body.append("</div>")
     write_page(path, page(f"m2s: {names[0]} and {names[1]}", body, STYLE))
 
 
@@ -96,16 +96,17 @@ def _matrix(found: Explanation, frames_a: dict[int, Image], frames_b: dict[int, 
     for i, shot in enumerate(found.shots_a):
         cells = []
         for j, other in enumerate(found.shots_b):
-            score, rank = f"{found.similarities[i, j]:.2f}", ranks.get((shot.index, other.index))
+            score, name, rank = f"{found.similarities[i, j]:.2f}", "", ranks.get((shot.index, other.index))
             if rank:
                 label = f"match {rank}: shots {shot.index} and {other.index}, {score}"
-                score = f'<a href="#match-{rank}" aria-label="{label}">{score}</a>'
+                name, score = ' class="match"', f'<a href="#match-{rank}" aria-label="{label}">{score}</a>'
             red, green, blue = shades[i, j].tolist()
             ink = "#000" if 0.3 * red + 0.6 * green + 0.1 * blue > BRIGHT else "#fff"
-            cells.append(f'<td style="background: rgb({red} {green} {blue}); color: {ink}">{score}</td>')
+            cells.append(f'<td{name} style="background: rgb({red} {green} {blue}); color: {ink}">{score}</td>')
         rows.append(f"<tr>{_side('row', shot, frames_a)}{''.join(cells)}</tr>")
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="similarities of shots"><table>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="similarities of shots">'
+        f'<table style="min-width: {(1 + len(found.shots_b)) * COLUMN_REM:.1f}rem">'
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -22,9 +22,10 @@ svg a:focus-visible {{ outline: none; }}
 .ends {{ display: flex; justify-content: space-between; gap: .6rem; font-size: .8rem; color: var(--quiet); }}
 .ends b {{ font-weight: 600; overflow-wrap: anywhere; text-align: center; color: CanvasText; }}
 .matrix {{ display: grid; grid-template-columns: max-content minmax(0, max-content); gap: .3rem; }}
-.matrix .across {{ grid-column: 2; width: 0; min-width: 100%; }}
-.matrix .down {{ height: 0; min-height: 100%; writing-mode: vertical-lr; transform: rotate(180deg);
-  flex-direction: row-reverse; }}
+.matrix .across {{ grid-column: 2; contain: inline-size; }}
+.matrix .down {{ width: 1.2rem; contain: size; writing-mode: vertical-lr; transform: rotate(180deg);
+  flex-direction: row-reverse; white-space: nowrap; }}
+.matrix .down b {{ overflow: hidden; text-overflow: ellipsis; }}
 .matrix svg {{ height: auto; overflow: visible;
   background: repeating-linear-gradient(45deg, #8883 0 3px, #8881 3px 6px); }}
 .mark rect {{ fill: transparent; stroke: #fff; stroke-width: 2; paint-order: stroke; }}
