@@ -32,6 +32,7 @@ svg a:focus-visible {{ outline: none; }}
 .mark rect.edge {{ stroke: #000; stroke-width: 4; }}
 .mark text {{ font: 600 12px system-ui, sans-serif; fill: #fff; stroke: #000; stroke-width: 3; paint-order: stroke;
   text-anchor: middle; dominant-baseline: central; }}
+.mark.duplicate rect:last-of-type {{ stroke: var(--same); }}
 .mark:is(:hover, :focus-visible) rect:last-of-type {{ stroke: #ff5d5d; stroke-width: 4; }}
 .legend {{ display: flex; align-items: center; gap: .5rem; font-size: .8rem; color: var(--quiet);
   margin-top: .5rem; flex-wrap: wrap; }}
@@ -66,13 +67,13 @@ def matrix_figure(films: FilmPairs, pairs: Sequence[ScenePair]) -> str:
     a, b = (_ends(rows.movie.name, _length(rows)) for rows in (films.a, films.b))
     return (
         f"<figure><figcaption>Every scene of {_text(films.a.movie.name)} (down) against every one of "
-        f"{_text(films.b.movie.name)} (across); the numbers are the pairs</figcaption>"
+        f"{_text(films.b.movie.name)} (across); each frame is a pair</figcaption>"
         f'<div class="matrix"><div class="ends across">{b}</div><div class="ends down">{a}</div>'
         f'<svg viewBox="0 0 {width} {height}" width="{width}" role="group" '
         f'aria-label="adjacency matrix, {rows} by {columns} scenes">'
         f'<image href="{heat_uri(films.scores)}" width="{width}" height="{height}" '
         f'preserveAspectRatio="none" style="image-rendering: pixelated"/>{"".join(marks)}</svg></div>'
-        f'<p class="legend">score {low:.3f} <i></i> {high:.3f} · hatched: left out</p></figure>'
+        f'<p class="legend">score {low:.3f} <i></i> {high:.3f} · hatched: left out{_orange(pairs)}</p></figure>'
     )
 
 
@@ -97,16 +98,18 @@ def timeline_figure(films: FilmPairs, pairs: Sequence[ScenePair]) -> str:
         )
         bottom, middle = LINE_HEIGHT - BAR_HEIGHT, LINE_HEIGHT / 2
         curve = f"M{x:.1f} {BAR_HEIGHT} C{x:.1f} {middle} {y:.1f} {middle} {y:.1f} {bottom}"
-        arcs.append(f'{_link(pair)}{"".join(blocks)}<path d="{curve}"/></a>')
-    same = any(pair.kind == "duplicate" for pair in pairs)
-    orange = " · orange: the same pictures" if same else ""
+        arcs.append(f'{_link(pair, pair.kind)}{"".join(blocks)}<path d="{curve}"/></a>')
     return (
-        f"<figure><figcaption>Where the pairs lie in both films{orange}</figcaption>"
+        f"<figure><figcaption>Where the pairs lie in both films{_orange(pairs)}</figcaption>"
         f'<div class="ends">{_ends(films.a.movie.name, lengths[0])}</div>'
         f'<svg class="line" viewBox="0 0 {LINE_WIDTH:.0f} {LINE_HEIGHT:.0f}" preserveAspectRatio="none" '
         f'role="group" aria-label="time lines of both films">{"".join(bars)}{"".join(arcs)}</svg>'
         f'<div class="ends">{_ends(films.b.movie.name, lengths[1])}</div></figure>'
     )
+
+
+def _orange(pairs: Sequence[ScenePair]) -> str:
+    return " · orange: the same pictures" if any(pair.kind == "duplicate" for pair in pairs) else ""
 
 
 def _rows(rows: FilmRows, scene: Scene, kind: str) -> tuple[int, int]:
@@ -130,16 +133,16 @@ def _mark(pair: ScenePair, left: float, top: float, right: float, bottom: float)
     )
     fits = min(width, height) >= 22
     text = f'<text x="{centre_x:.1f}" y="{centre_y:.1f}">{pair.rank}</text>' if fits else ""
-    return f'{_link(pair, "mark")}<rect class="edge" {box}/><rect {box}/>{text}</a>'
+    return f'{_link(pair, f"mark {pair.kind}")}<rect class="edge" {box}/><rect {box}/>{text}</a>'
 
 
-def _link(pair: ScenePair, name: str = "") -> str:
+def _link(pair: ScenePair, name: str) -> str:
     """The start of a link to a pair's place on the page."""
     said = escape(
         f"pair {pair.rank}, score {pair.score:.3f}: {printable(pair.a.movie)} at {clock(pair.a.start_seconds)}, "
         f"{printable(pair.b.movie)} at {clock(pair.b.start_seconds)}"
     )
-    return f'<a class="{name or pair.kind}" href="#pair-{pair.rank}" aria-label="{said}"><title>{said}</title>'
+    return f'<a class="{name}" href="#pair-{pair.rank}" aria-label="{said}"><title>{said}</title>'
 
 
 def _block(name: str, scene: Scene, length_seconds: float, top: float) -> str:

@@ -83,8 +83,10 @@ class PairFiles:
 
 
 def _counted(pairs: Sequence[ScenePair], summary: str) -> str:
+    same = sum(pair.kind == "duplicate" for pair in pairs)
+    of_them = f", {same} of them the same pictures" if same else ""
     best = f"; the best {PAGE_PAIRS} are shown" if len(pairs) > PAGE_PAIRS else ""
-    return f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} {summary}, best first{best}"
+    return f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} {summary}{of_them}{best}"
 
 
 def file_options(function: Function) -> Function:

@@ -164,7 +164,10 @@ class PairProgress:
 
 def _write_run(files: PairFiles, catalog: Catalog, found: CataloguePairs) -> None:
     files.write(
-        catalog, found.pairs, "Similar scenes of all films", f"by {found.run.encoder}, {found.run.finished_at}"
+        catalog,
+        found.pairs,
+        "Similar scenes of all films",
+        f"by {found.run.encoder}, found {found.run.finished_at}",
     )
 
 
