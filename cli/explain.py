@@ -18,24 +18,25 @@ SHOT_COLUMNS = ("index", "start_seconds", "end_seconds")
 
 
 @click.command()
-@click.argument("scenes", metavar="SCENE SCENE", nargs=2)
+@click.argument("scene", metavar="SCENE")
+@click.argument("other", metavar="OTHER")
 @catalog_option
 @click.option("--encoder", "encoder_name", help="Whose shot features to compare.  [default: the catalogue's]")
 @click.option("--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also write a page with key frames.")
 @format_options("table", "json", "csv")
 def explain(
-    scenes: tuple[str, str], catalog_folder: Path, encoder_name: str | None, html: Path | None, output_format: str
+    scene: str, other: str, catalog_folder: Path, encoder_name: str | None, html: Path | None, output_format: str
 ) -> None:
-    """Show which shots of one SCENE are like which of another.
+    """Show which shots of SCENE are like which of OTHER.
 
-    A scene is written as for 'm2s query': its id, MOVIE#7 or MOVIE@1:02:03. First come all shots of the one against
-    all of the other, then the best-matching shots, each in one match at most, best first.
+    Scenes are written as for 'm2s query': 12, MOVIE#7 or MOVIE@1:02:03. First come all shots of the one against all
+    of the other, then the best-matching shots, each in one match at most, best first.
     """
     from m2s_index.catalog import Catalog
     from m2s_index.pairing.explain import explain_pair
 
     with Catalog.open(catalog_folder) as catalog:
-        found = explain_pair(catalog, *scenes, encoder_name)
+        found = explain_pair(catalog, scene, other, encoder_name)
         if html:
             from m2s_index.cli.explain_page import write_explanation
 
