@@ -13,17 +13,13 @@ STEPS = ((48, 18, 92), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 
 """Equally spaced between the lowest and the highest score, sRGB."""
 GRADIENT = "linear-gradient(90deg, {})".format(", ".join(f"rgb({r} {g} {b})" for r, g, b in STEPS))
 
+TOP, CLEAR = 252, 253
+"""Levels of a colour: from 0 for the lowest score to ``TOP``; ``CLEAR`` for what has none."""
+
 
 def colours(scores: Float32Array) -> Image:
     """Each finite score's colour, others black: uint8 [M, N, 3]. The lowest and highest have the ends' colours."""
-    import numpy as np
-
-    finite = np.isfinite(scores)
-    low, high = extremes(scores)
-    share = np.where(finite, (np.where(finite, scores, low) - low) / max(high - low, 1e-9), 0.0)
-    at = np.linspace(0, 1, len(STEPS))
-    channels = [np.interp(share, at, channel) for channel in zip(*STEPS, strict=True)]
-    picture: Image = np.where(finite[..., None], np.stack(channels, axis=-1).round(), 0).astype(np.uint8)
+    picture: Image = _palette()[_levels(scores)]
     return picture
 
 
@@ -37,10 +33,29 @@ def extremes(scores: Float32Array) -> tuple[float, float]:
 
 def heat_uri(scores: Float32Array) -> str:
     """A matrix as a picture of one pixel an entry, as an address that holds it; entries not finite are clear."""
-    import numpy as np
     from PIL import Image as PillowImage
 
-    alpha = np.where(np.isfinite(scores), 255, 0).astype(np.uint8)
-    data = io.BytesIO()
-    PillowImage.fromarray(np.dstack([colours(scores), alpha])).save(data, "PNG", optimize=True)
+    picture, data = PillowImage.fromarray(_levels(scores)), io.BytesIO()
+    picture.putpalette(_palette().tobytes())
+    picture.save(data, "PNG", transparency=CLEAR)
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+
+
+def _levels(scores: Float32Array) -> Image:
+    """Each score's level: uint8 [M, N]."""
+    import numpy as np
+
+    finite = np.isfinite(scores)
+    low, high = extremes(scores)
+    share = (np.where(finite, scores, low) - low) / max(high - low, 1e-9)
+    return np.where(finite, (share * TOP).round(), CLEAR).astype(np.uint8)
+
+
+def _palette() -> Image:
+    """The levels' colours, black for ``CLEAR``: uint8 [254, 3]."""
+    import numpy as np
+
+    at, steps = np.linspace(0, 1, TOP + 1), np.linspace(0, 1, len(STEPS))
+    channels = [np.interp(at, steps, channel).round() for channel in zip(*STEPS, strict=True)]
+    shades: Image = np.append(np.stack(channels, axis=1), [[0, 0, 0]], axis=0).astype(np.uint8)
+    return shades

@@ -106,7 +106,7 @@ def test_matrix(compared):
     """
     figure = matrix_figure(compared, compared.pairs)
     (data,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", figure)
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
     assert picture.shape == (7, 5, 4)
     finite = np.isfinite(compared.scores)
     assert np.array_equal(picture[..., 3] == 255, finite)

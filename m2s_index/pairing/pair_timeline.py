@@ -69,9 +69,9 @@ def pair_timeline(catalog: Catalog, pairs: Sequence[ScenePair], name: str, kind:
             movie_id: _read_film(session, movie_id)
             for movie_id in dict.fromkeys(scene.movie_id for pair in pairs for scene in (pair.a, pair.b))
         }
-    rate = films[pairs[0].a.movie_id].rate
+    first = films[pairs[0].a.movie_id]
+    rate = first.rate
     if kind == "edl" and (other := next((film for film in films.values() if film.rate != rate), None)):
-        first = films[pairs[0].a.movie_id]
         raise UsageError(
             f"an EDL has one frame rate, and {first.movie.name} has {float(rate):.3f} frames a second, "
             f"{other.movie.name} {float(other.rate):.3f}: use --otio"
@@ -83,7 +83,7 @@ def pair_timeline(catalog: Catalog, pairs: Sequence[ScenePair], name: str, kind:
     for pair in pairs:
         for side, scene in (("a", pair.a), ("b", pair.b)):
             track.append(_clip(otio, kind, pair, side, films[scene.movie_id]))
-    return timeline_text(timeline, kind, rate, " and ".join(film.movie.name for film in films.values()))
+    return timeline_text(timeline, kind, rate, first.movie.name)
 
 
 def _read_film(session: Session, movie_id: int) -> _Film:
