@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -64,16 +65,18 @@ def matrix_figure(films: FilmPairs, pairs: Sequence[ScenePair]) -> str:
         (top, bottom), (left, right) = _rows(films.a, pair.a, pair.kind), _rows(films.b, pair.b, pair.kind)
         marks.append(_mark(pair, left * cell_width, top * cell_height, right * cell_width, bottom * cell_height))
     low, high = extremes(films.scores)
+    what = "scene" if films.a.span == 1 else f"window of {films.a.span} shots"
+    hatched = " · hatched: left out" if films.scores.min() == -math.inf else ""
     a, b = (_ends(rows.movie.name, _length(rows)) for rows in (films.a, films.b))
     return (
-        f"<figure><figcaption>Every scene of {_text(films.a.movie.name)} (down) against every one of "
+        f"<figure><figcaption>Every {what} of {_text(films.a.movie.name)} (down) against every one of "
         f"{_text(films.b.movie.name)} (across); each frame is a pair</figcaption>"
         f'<div class="matrix"><div class="ends across">{b}</div><div class="ends down">{a}</div>'
         f'<svg viewBox="0 0 {width} {height}" width="{width}" role="group" '
-        f'aria-label="adjacency matrix, {rows} by {columns} scenes">'
+        f'aria-label="adjacency matrix, {rows} by {columns}">'
         f'<image href="{heat_uri(films.scores)}" width="{width}" height="{height}" '
         f'preserveAspectRatio="none" style="image-rendering: pixelated"/>{"".join(marks)}</svg></div>'
-        f'<p class="legend">score {low:.3f} <i></i> {high:.3f} · hatched: left out{_orange(pairs)}</p></figure>'
+        f'<p class="legend">score {low:.3f} <i></i> {high:.3f}{hatched}{_orange(pairs)}</p></figure>'
     )
 
 

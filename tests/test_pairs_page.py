@@ -67,6 +67,8 @@ def test_pairs_are_shown_in_order(two_films):
         for number in range(1, 10)
     ]
     words = "".join(page.text)
+    assert f"Every window of 9 shots of {shown_name} (down)" in words
+    assert "hatched" not in words
     assert re.findall(r"\bscore (-?[\d.]+)", words)[-len(pairs) :] == [f"{pair['score']:.3f}" for pair in pairs]
     assert f"{len(pairs)} pairs by gist" in words or f"{len(pairs)} pair by gist" in words
 
@@ -135,7 +137,8 @@ def test_matrix(compared):
         for pair in compared.pairs
     ]  # fmt: skip
     low, high = compared.scores[finite].min(), compared.scores[finite].max()
-    assert f"score {low:.3f} <i></i> {high:.3f}" in figure
+    assert f"score {low:.3f} <i></i> {high:.3f} · hatched: left out" in figure
+    assert "Every scene of first (down) against every one of second (across)" in figure
 
 
 def test_colours():
