@@ -102,6 +102,8 @@ class _Planner:
         self.moved: list[MovedFilm] = []
         self.touched: list[MovedFilm] = []
         self.copies: list[tuple[str, str]] = []
+        self.twins: list[tuple[tuple[str, str], bool]] = []
+        """Copies of files that are yet to be probed, and whether they claim to be film."""
         self.failures: list[Failure] = []
 
     def add(self, path: Path, claims_video: bool) -> None:
@@ -124,7 +126,7 @@ class _Planner:
             self._new_home[twin.id] = file.path
             self._again(twin, file, claims_video)
         elif file.fingerprint in self._planned:
-            self.copies.append((file.path, self._planned[file.fingerprint]))
+            self.twins.append(((file.path, self._planned[file.fingerprint]), claims_video))
         else:
             self._read(file, row.id if row else None, claims_video)
 
@@ -231,7 +233,7 @@ def plan_build(
                 fail(candidate.path, str(exc))
             else:
                 other_files += 1
-    films = []
+    films, others = [], set()
     jobs = {file.path: (file, replaces, claims) for file, replaces, claims in planner.to_probe()}
     for job, message in pool.run(Job("probe", path, options) for path in jobs):
         file, replaces, claims_video = jobs[job.path]
@@ -243,6 +245,14 @@ def plan_build(
         elif isinstance(message, Failed) and (claims_video or not message.no_video):
             fail(job.path, message.error, file)
         else:
+            others.add(job.path)
+    copies = planner.copies
+    for (path, original), claims_video in planner.twins:
+        if original not in others:
+            copies.append((path, original))
+        elif claims_video:
+            fail(path, f"{path}: holds no film, as {original}, of which it is a copy")
+        else:
             other_files += 1
     # Workers answer in any order; ids follow the order of the files.
     order = {path: number for number, path in enumerate(jobs)}
@@ -252,9 +262,9 @@ def plan_build(
         unchanged=tuple(planner.unchanged),
         moved=tuple(planner.moved),
         touched=tuple(planner.touched),
-        copies=tuple(planner.copies),
+        copies=tuple(copies),
         failures=tuple(failures),
-        other_files=other_files,
+        other_files=other_files + len(others),
     )
 
 

@@ -150,6 +150,18 @@ def test_film_that_moved_away_from_a_new_one(own_films, own_catalog, m2s, elsewh
     assert len(after["Short.mp4"]["shots"]) == 4
 
 
+def test_copies_of_what_is_no_film(own_films, own_catalog, m2s):
+    """Equal files that hold no film are other files, and no copies of a film; one that claims to be film fails."""
+    for name in ("notes 1.csv", "notes 2.csv"):
+        (own_films / name).write_text("the same")
+    assert counts(build(m2s, own_films, "--catalog", own_catalog)) == {"unchanged": 4}
+    (own_films / "notes 3.mp4").write_text("the same")
+    ran = m2s("index", "build", own_films, "--catalog", own_catalog)
+    assert ran.status == 1
+    assert "notes 3.mp4: holds no film" in ran.stderr
+    assert "is the same film as" not in ran.stderr
+
+
 def test_copy_is_reported_and_not_indexed_again(own_films, own_catalog, m2s):
     """Of two copies of a film one is indexed, the other named; so too when the first one goes."""
     copy = own_films / "Zweitschrift.mp4"
