@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HIT_COLUMNS = (
     "rank", "scene_id", "movie", "movie_id", "title", "year", "index", "start_seconds", "end_seconds", "distance",
-    "score", "percentile",
+    "score", "percentile", "csls",
 )  # fmt: skip
 
 
@@ -117,12 +117,13 @@ def print_result(query: Scene, encoder: str, hits: tuple[SearchHit, ...], output
         rows = [hit_json(hit) for hit in hits]
         print_csv(HIT_COLUMNS, ([row.get(name) for name in HIT_COLUMNS] for row in rows))
     else:
-        percentile = ["percentile"] if any(hit.percentile is not None for hit in hits) else []
+        measured = ("percentile", "csls") if any(hit.percentile is not None for hit in hits) else ()
         print_table(
-            ("rank", "scene", "film", "from", "to", "score", "distance", *percentile),
+            ("rank", "scene", "film", "from", "to", "score", "distance", *measured),
             (
                 (h.rank, f"#{h.scene.index}", h.scene.movie, clock(h.scene.start_seconds),
-                 clock(h.scene.end_seconds), h.score, h.distance, *(f"{h.percentile:.1f}" for _ in percentile))
+                 clock(h.scene.end_seconds), h.score, h.distance,
+                 *((f"{h.percentile:.1f}", h.csls) if measured else ()))
                 for h in hits
             ),
             title=f"like {query.movie}#{query.index} "
@@ -151,5 +152,5 @@ def hit_json(hit: SearchHit) -> dict[str, Any]:
         "year": hit.year,
         "distance": hit.distance,
         "score": hit.score,
-        **({} if hit.percentile is None else {"percentile": hit.percentile}),
+        **({} if hit.percentile is None else {"percentile": hit.percentile, "csls": hit.csls}),
     }

@@ -16,6 +16,7 @@ from m2s_index.errors import UsageError
 from m2s_index.filters import NO_FILTER, SceneFilter
 from m2s_index.pairing.background import Scores, check_percentile, read_background, unrelated_films
 from m2s_index.search import QueryResult, Searcher
+from m2s_index.types import Float32Array
 
 ASKED = 200
 """Scenes that are searched for, drawn over all films, always the same ones."""
@@ -33,9 +34,10 @@ class HitBackground:
             UsageError: there are no two films to compare, or the filter leaves none.
         """
         with catalog.reader() as reader:
-            background = read_background(reader, searcher.encoder)
+            self._background = background = read_background(reader, searcher.encoder)
             films = np.unique(background.movie_ids)
             unrelated = unrelated_films(reader, films)
+        self._searcher = searcher
         drawn = np.random.default_rng(0).permutation(len(background.scene_ids))[:ASKED]
         others = {film: set(films[row].tolist()) for film, row in zip(films.tolist(), unrelated, strict=True)}
         asked = replace(wanted, other_movies=True)
@@ -46,7 +48,7 @@ class HitBackground:
         self._best = Scores(np.sort(np.array(best, np.float32)))
 
     def measured(self, result: QueryResult, min_percentile: float) -> QueryResult:
-        """The result with percentiles, and without hits below the least; a note where that leaves none.
+        """The result with percentiles and CSLS, and without hits below the least; a note where that leaves none.
 
         Raises:
             UsageError: it is no percentile.
@@ -55,14 +57,24 @@ class HitBackground:
         scores = np.array([hit.score for hit in result.hits], np.float32)
         percentiles = self._best.percentiles(scores).tolist()
         hits = tuple(
-            replace(hit, percentile=percentile)
-            for hit, percentile in zip(result.hits, percentiles, strict=True)
+            replace(hit, percentile=percentile, csls=csls)
+            for hit, percentile, csls in zip(result.hits, percentiles, self._csls(result, scores), strict=True)
             if percentile >= min_percentile
         )
         if hits or not result.hits:
             return replace(result, hits=hits)
         nearest = f"the nearest hit scores {result.hits[0].score:.3f}, percentile {percentiles[0]:.0f}"
         return replace(result, hits=(), notes=(*result.notes, f"nothing similar here: {nearest}"))
+
+    def _csls(self, result: QueryResult, scores: Float32Array) -> list[float | None]:
+        """As for pairs of scenes (``pairing.background``); None where the query is a vector of no scene."""
+        if result.query is None:
+            return [None] * len(scores)
+        scenes = [result.query, *(hit.scene for hit in result.hits)]
+        movie_ids = np.array([scene.movie_id for scene in scenes], np.int64)
+        nearness = self._background.nearness(self._searcher.vectors(scenes), movie_ids)
+        csls: list[float | None] = (2.0 * scores.astype(np.float64) - nearness[0] - nearness[1:]).tolist()
+        return csls
 
 
 def _best(result: QueryResult, others: dict[int, set[int]]) -> float | None:

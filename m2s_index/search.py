@@ -157,6 +157,16 @@ class Searcher:
             state = self._current(reader)
             return list(self._search(reader, state, queries, k, wanted, [None] * len(queries)))
 
+    def vectors(self, scenes: Sequence[Scene]) -> Float32Array:
+        """The scenes' stored vectors, as they are compared: float32 [N, D].
+
+        Raises:
+            UsageError: the encoder was not run on one of them.
+            CatalogDamagedError: embeddings and scenes do not belong together.
+        """
+        with self._catalog.reader() as reader:
+            return self._stored(reader, self._current(reader), scenes)
+
     def _current(self, reader: Reader) -> SearchState:
         state = current_state(self._catalog, reader, self.encoder, self._state, use_gpu=self._use_gpu)
         if state is not self._state:

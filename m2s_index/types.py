@@ -167,8 +167,8 @@ class SceneEmbeddings:
 @dataclass(frozen=True)
 class SearchHit:
     """One similar scene. ``distance`` is Euclidean (not squared), lower for closer; ``score`` is the
-    cosine for encoders whose metric is cosine, else minus the distance: higher for closer. ``percentile`` says
-    how unusual such a hit is (see ``nothing_similar``), where that was asked for.
+    cosine for encoders whose metric is cosine, else minus the distance: higher for closer. ``percentile`` and
+    ``csls`` say how unusual such a hit is (see ``nothing_similar``), where that was asked for.
     """
 
     rank: int
@@ -178,6 +178,7 @@ class SearchHit:
     distance: float
     score: float
     percentile: float | None = None
+    csls: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

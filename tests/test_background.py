@@ -127,7 +127,14 @@ def test_query_that_finds_nothing(folder, m2s):
     plain = m2s(*query, "--json").json()["hits"]
     assert "percentile" not in plain[0]
     measured = m2s(*query, "--json", "--min-percentile", "0").json()["hits"]
-    assert [{k: v for k, v in hit.items() if k != "percentile"} for hit in measured] == plain
+    assert [{k: v for k, v in hit.items() if k not in ("percentile", "csls")} for hit in measured] == plain
+    compared = 0
+    for hit in measured:
+        found = m2s("pairs", "ant", hit["movie"], "--keep", "1", "--json", "--catalog", folder).json()["pairs"]
+        same = [p["csls"] for p in found if (p["a"]["index"], p["b"]["scene_id"]) == (0, hit["scene_id"])]
+        assert same == [pytest.approx(hit["csls"], abs=1e-6)] * len(same)
+        compared += len(same)
+    assert compared
     assert [hit["percentile"] for hit in measured] == sorted((hit["percentile"] for hit in measured), reverse=True)
     least = measured[1]["percentile"]
     assert m2s(*query, "--json", "--min-percentile", str(least)).json()["hits"][:2] == measured[:2]
