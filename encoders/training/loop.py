@@ -142,7 +142,11 @@ def train(
 
 def seed_batch(seed: int, number: int, *part: int) -> None:
     """Make torch's generators those of batch ``number``, or of a part of it."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, number, *part]).generate_state(1, np.uint64)[0]))
+    drawn = int(np.random.SeedSequence([seed, number, *part]).generate_state(1, np.uint64)[0])
+    # Where there is no GPU, torch.manual_seed keeps every call, with its stack, for when there may be one.
+    torch.default_generator.manual_seed(drawn)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(drawn)
 
 
 def _step(
