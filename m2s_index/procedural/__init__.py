@@ -10,6 +10,8 @@ from m2s_index.procedural.films import DEMO_MIX, HARD_MIX, Mix, demo_films, eval
 from m2s_index.procedural.places import PLACES
 from m2s_index.procedural.render import film_frames, render
 from m2s_index.procedural.spec import EventSpec, FilmSpec, Grade, ShotSpec
+from m2s_index.procedural.stories import GENRES, StoryFilm, World, make_world
+from m2s_index.procedural.themes import THEMES
 from m2s_index.procedural.truth import (
     EventTruth,
     FilmTruth,
@@ -24,8 +26,10 @@ from m2s_index.procedural.writer import CODEC_OPTIONS, write_video
 __all__ = [
     "CODEC_OPTIONS",
     "DEMO_MIX",
+    "GENRES",
     "HARD_MIX",
     "PLACES",
+    "THEMES",
     "EventSpec",
     "EventTruth",
     "FilmSpec",
@@ -35,12 +39,15 @@ __all__ = [
     "SceneTruth",
     "ShotSpec",
     "ShotTruth",
+    "StoryFilm",
+    "World",
     "demo_films",
     "evaluation_films",
     "film_frames",
     "film_truth",
     "load_truth",
     "make_film",
+    "make_world",
     "render",
     "truth_path",
     "write_video",

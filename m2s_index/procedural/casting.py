@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from m2s_index.procedural.actors import Actor, Person, bird, boat, bust, car, fish, walker
 from m2s_index.procedural.easel import Colour
 from m2s_index.procedural.places import Place
-from m2s_index.procedural.spec import ShotSpec
+from m2s_index.procedural.spec import Mark, ShotSpec
 
 _CARS: tuple[Colour, ...] = ((190, 44, 42), (52, 92, 150), (226, 224, 218), (240, 188, 50), (44, 48, 54))
 _FISH: tuple[Colour, ...] = ((246, 130, 50), (250, 206, 70), (90, 120, 220), (230, 80, 110))
@@ -66,6 +67,23 @@ def talking_heads(
         )
         for who, spot in zip(chosen, spots, strict=True)
     ]
+
+
+def marked_people(
+    marks: Sequence[Mark], people: tuple[Person, ...], size: tuple[int, int], frames: int, rng: np.random.Generator
+) -> list[Actor]:
+    """People where a direction wants them in the middle of a shot of so many frames, in pixels of the frame."""
+    width, height = size
+    found = []
+    for mark in sorted(marks, key=lambda mark: mark.height):
+        person, tall = people[mark.person], round(mark.height * height)
+        if mark.height >= 1:
+            found.append(Actor(bust(person, round(0.8 * tall)), width * mark.x, height * 1.04))
+            continue
+        speed = (1 if mark.right else -1) * tall * 0.006
+        walking = Actor(walker(person, tall, mark.right), width * mark.x - speed * frames / 2, height * 0.96, speed)
+        found.append(replace(walking, first_phase=int(rng.integers(6))))
+    return found
 
 
 def _crossing(floor: Floor, rng: np.random.Generator, speed: float, right: bool) -> tuple[float, float]:

@@ -5,6 +5,8 @@ Frames are uint8 RGB [height, width, 3]; ``white`` is the brightest level before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFilter
@@ -19,6 +21,31 @@ def blend(a: Image, b: Image | int, share: float) -> Image:
     mixed = a.astype(np.uint16) * np.uint16(256 - weight)
     mixed += np.uint16(b * weight) if isinstance(b, int) else b.astype(np.uint16) * np.uint16(weight)
     return (mixed >> 8).astype(np.uint8)
+
+
+def side_light(frame: Image, light: float, white: int) -> Image:
+    """The frame lit from one side: ``light`` from −1 (left) to 1 (right), 0 for evenly."""
+    gains = 1 + 0.7 * light * np.linspace(-1, 1, frame.shape[1], dtype=np.float32)
+    lit: Image = (frame * gains[:, None]).clip(0, white).astype(np.uint8)
+    return lit
+
+
+def levels_for_mean(frame: Image, colour: Sequence[float], white: int) -> Image:
+    """For each channel and level another level, uint8 [3, 256], so that the frame's mean becomes ``colour``.
+
+    They are powers, as of a laboratory's gamma: black stays black, ``white`` stays white, nothing is clipped.
+    """
+    shares = np.arange(256).clip(0, white) / white
+    counts = np.stack([np.bincount(frame[..., channel].ravel(), minlength=256) for channel in range(3)])
+    goal = np.asarray(colour) / white
+    low, high = np.full((3, 1), -6.0), np.full((3, 1), 6.0)
+    for _ in range(24):
+        exponents = (low + high) / 2
+        means = (counts * shares ** np.exp(exponents)).sum(axis=1) / counts.sum(axis=1)
+        bright = (means > goal)[:, None]
+        low, high = np.where(bright, exponents, low), np.where(bright, high, exponents)
+    levels: Image = (white * shares ** np.exp(low)).round().astype(np.uint8)
+    return levels
 
 
 def fade_share(step: int, length: int) -> float:

@@ -45,12 +45,40 @@ class Grade:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Where one of the film's people stands, in the frame and not in the place.
+
+    ``x`` goes from 0 (left) to 1 (right), ``height`` is in heights of the frame: from 1 on, head and shoulders
+    are seen. ``right`` is the way they face and walk.
+    """
+
+    person: int
+    x: float
+    height: float
+    right: bool = True
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What is asked of a shot's pictures for the sake of a theme.
+
+    ``light`` comes from −1 (the left) to 1 (the right). ``colour`` is the mean of the shot's pictures, red, green
+    and blue from 0 to 255, whatever is in them.
+    """
+
+    theme: str
+    marks: tuple[Mark, ...]
+    light: float
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class ShotSpec:
     """One shot: where, how it is filmed, how it begins and what happens in it.
 
     Shots of one ``scene`` number are a scene; its place is painted once from ``scene_seed``, and
     ``seed`` chooses the shot's view of it. ``actors`` is how many people or things move in it.
-    ``offset`` places the view from 0 (left) to 1 (right).
+    ``offset`` places the view from 0 (left) to 1 (right). A ``direction`` says who is there instead of ``actors``.
     """
 
     place: str
@@ -66,6 +94,7 @@ class ShotSpec:
     actors: int = 2
     events: tuple[EventSpec, ...] = ()
     caption: str = ""
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True)

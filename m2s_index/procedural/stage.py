@@ -11,9 +11,9 @@ from PIL import ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from m2s_index.procedural.actors import Actor, Person
 from m2s_index.procedural.camera import WINDOW, camera_path
-from m2s_index.procedural.casting import Floor, cast_shot, talking_heads
+from m2s_index.procedural.casting import Floor, cast_shot, marked_people, talking_heads
 from m2s_index.procedural.easel import Colour
-from m2s_index.procedural.effects import Event, weather_tile
+from m2s_index.procedural.effects import Event, levels_for_mean, side_light, weather_tile
 from m2s_index.procedural.places import MASTER_HEIGHTS, place_named
 from m2s_index.procedural.spec import FilmSpec, Grade, ShotSpec
 from m2s_index.types import Image
@@ -48,10 +48,15 @@ class Stage:
         self._tile = weather_tile(weather, self._size, rng) if weather else None
         self._saturation = film.grade.saturation
         self._caption = _caption(shot.caption, self._size, self._white) if shot.caption else None
+        self._levels: Levels | None = None
+        if shot.direction:
+            self._levels = levels_for_mean(self.frame(shot.length_frames // 2), shot.direction.colour, self._white)
 
     def _cast(self, people: tuple[Person, ...], rng: np.random.Generator) -> tuple[list[Actor], list[Actor]]:
         shot, place = self._shot, self._place
         height = self._size[1]
+        if shot.direction:
+            return [], marked_people(shot.direction.marks, people, self._size, shot.length_frames, rng)
         if shot.framing == "close" and place.people:
             return [], talking_heads(shot, place, people, self._size, rng)
         whole = MASTER_HEIGHTS * self._scale * height
@@ -107,13 +112,15 @@ class Stage:
         if self._caption is not None:
             picture.paste(self._caption, (0, 0), self._caption)
         frame = np.array(picture)
+        if self._shot.direction:
+            frame = side_light(frame, self._shot.direction.light, self._white)
         if self._tile is not None:
             drop = {"snow": 2, "rain": 11, "bubbles": -2, "dust": 1}[self._place.weather]
             first = -drop * number * max(self._size[1] // 180, 1) % self._size[1]
             np.maximum(frame, self._tile[first : first + self._size[1]], out=frame)
         for event in self._events:
             frame = event.over(frame, number)
-        return frame
+        return frame if self._levels is None else _leveled(frame, self._levels)
 
 
 def _tones(grade: Grade, white: int) -> Levels:
@@ -132,10 +139,14 @@ def _light_levels(light: Colour) -> Levels:
 
 def _toned(picture: Picture.Image, tones: Levels) -> Picture.Image:
     """The picture (RGB or RGBA) with each colour channel sent through its tones, uint8 [3, 256]."""
-    levels = np.array(picture)
+    return Picture.fromarray(_leveled(np.array(picture), tones))
+
+
+def _leveled(pixels: Levels, tones: Levels) -> Levels:
+    """The same for an array that is changed in place: uint8 [height, width, 3 or 4]."""
     for channel in range(3):
-        levels[..., channel] = tones[channel][levels[..., channel]]
-    return Picture.fromarray(levels)
+        pixels[..., channel] = tones[channel][pixels[..., channel]]
+    return pixels
 
 
 def _caption(text: str, size: tuple[int, int], white: int) -> Picture.Image:

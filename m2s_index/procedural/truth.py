@@ -12,7 +12,7 @@ transition's frames are the last of the shot before:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -41,12 +41,13 @@ class ShotTruth:
 
 @dataclass(frozen=True)
 class SceneTruth:
-    """Shots ``first_shot`` to ``end_shot`` (exclusive), all in one place."""
+    """Shots ``first_shot`` to ``end_shot`` (exclusive), all in one place; ``theme`` where they have one."""
 
     index: int
     first_shot: int
     end_shot: int
     place: str
+    theme: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class FilmTruth:
             "shots": [self._shot_dict(shot) for shot in self.shots],
             "scenes": [
                 {
-                    **scene.__dict__,
+                    **_there(scene),
                     "start_seconds": self._seconds(self.shots[scene.first_shot].start_frame),
                     "end_seconds": self._seconds(self.shots[scene.end_shot - 1].end_frame),
                 }
@@ -96,13 +97,18 @@ class FilmTruth:
         }
 
     def _shot_dict(self, shot: ShotTruth) -> dict[str, Any]:
-        shown = {name: value for name, value in shot.__dict__.items() if value is not None}
+        shown = _there(shot)
         shown["start_seconds"] = self._seconds(shot.start_frame)
         shown["end_seconds"] = self._seconds(shot.end_frame)
         return shown
 
     def _seconds(self, frame: int) -> float:
         return round(float(frame / self.frame_rate), 6)
+
+
+def _there(entry: ShotTruth | SceneTruth) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in entry.__dict__.items() if value is not None}
 
 
 def film_truth(spec: FilmSpec, movie: str) -> FilmTruth:
@@ -113,9 +119,10 @@ def film_truth(spec: FilmSpec, movie: str) -> FilmTruth:
     for index, shot in enumerate(spec.shots):
         if index and shot.scene == spec.shots[index - 1].scene:
             last = scenes[-1]
-            scenes[-1] = SceneTruth(last.index, last.first_shot, index + 1, last.place)
+            scenes[-1] = replace(last, end_shot=index + 1)
         else:
-            scenes.append(SceneTruth(len(scenes), index, index + 1, shot.place))
+            theme = shot.direction.theme if shot.direction else None
+            scenes.append(SceneTruth(len(scenes), index, index + 1, shot.place, theme))
     events = tuple(
         event
         for index, shot in enumerate(spec.shots)
