@@ -111,7 +111,7 @@ def scene_encoders(seed: int, budget: Budget, catalogs: StoryCatalogs, folder: P
             "seed": seed,
             "held_out": 0,
             "batch_pairs": batch,
-            "epochs": math.ceil(budget.scene_steps * batch / count),
+            "epochs": max(math.ceil(budget.scene_steps * batch / count), config.warmup_epochs + 1),
         }
         m2s("train", "scene", "--pairs", folder / f"{name}.csv", "--out", encoder, *settings(values), *given)
         yield f"E_scene, {name}", encoder
