@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,shots,exports,train,dev]"
 	touch $@
 
+# Two processes test; threads in each would only wait for one another.
+test test-fast: export OMP_NUM_THREADS = 1
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
 
