@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from tiny_films import write_tiny_film
 # Decoders and encoders of several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("M2S_CATALOG", None)
+# A shell switches interrupts off for what it starts in the background, and for all that this starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
