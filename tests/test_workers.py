@@ -224,8 +224,9 @@ import multiprocessing
 if __name__ == "__main__":
     with WorkerPool(2) as pool:
         jobs = [Job("film", path, BuildOptions()) for path in sys.argv[1:]]
-        for number, _ in enumerate(pool.run(jobs)):
-            if number == 3:
+        at_work = set()
+        for job, _ in pool.run(jobs):
+            if len(at_work) < 2 and len(at_work := at_work | {id(job)}) == 2:
                 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 """
 
@@ -257,6 +258,25 @@ def test_workers_die_with_their_parent(
     while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(_alive(pid) for pid in workers)
+
+
+def test_a_worker_that_is_just_starting_dies_with_its_parent(parent: subprocess.Popen[str]) -> None:
+    """The parent is killed as soon as it has a child: what has hardly begun to load ends as well."""
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (started := children.read_text().split()):
+        assert parent.poll() is None
+    parent.kill()
+    deadline = time.monotonic() + 2
+    while any(_alive(int(pid)) for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(_alive(int(pid)) for pid in started)
+
+
+def test_a_worker_arranges_its_end_before_it_loads_anything_large() -> None:
+    """The module of its main function brings neither NumPy nor a decoder."""
+    script = "import sys, m2s_index.worker_process; print({'numpy', 'av'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "set()\n"
 
 
 def _alive(pid: int) -> bool:
