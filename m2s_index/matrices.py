@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from m2s_index.types import EncoderIdentity, Float32Array, Metric
 
 DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 """What a matrix may be stored as: by name, little-endian."""
+MatrixTable = Literal["features", "embeddings"]
+"""Where a film's matrices are: one row a shot, one row a scene."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +108,37 @@ def film_features(reader: Reader, encoder: StoredEncoder, movie_id: int, *, shot
         CatalogError: there are none, or no longer.
         CatalogDamagedError: they do not fit the film, or are not finite.
     """
-    query = "SELECT rows, columns, dtype, data FROM features WHERE movie_id = ? AND encoder_id = ?"
-    row = reader.first(query, (movie_id, encoder.encoder_id))
-    if row is None:
+    features = film_matrix(reader, encoder, "features", movie_id, rows=shots, name=name)
+    if features is None:
         raise CatalogError(
             f"the catalogue has no shot features of '{name}' by '{encoder.name}', or no longer: "
             f"'m2s index build --encoder {encoder.name}' makes them"
         )
-    rows, columns, dtype, data = row
-    features = decode_matrix(data, rows, columns, dtype, f"'{name}' by '{encoder.name}'")
-    if features.shape != (shots, encoder.identity.dimension) or not np.isfinite(features).all():
-        raise CatalogDamagedError(
-            f"the shot features of '{name}' by '{encoder.name}' are damaged: run 'm2s index repair'"
-        )
     return features
+
+
+def film_matrix(
+    reader: Reader, encoder: StoredEncoder, table: MatrixTable, movie_id: int, *, rows: int, name: str
+) -> Float32Array | None:
+    """A film's shots or scenes by an encoder: float32 [rows, D], as they are stored; None where there are none.
+
+    Args:
+        rows: how many shots or scenes the film has.
+        name: what it is called in messages.
+
+    Raises:
+        CatalogDamagedError: they do not fit the film, or are not finite.
+    """
+    query = f"SELECT rows, columns, dtype, data FROM {table} WHERE movie_id = ? AND encoder_id = ?"  # noqa: S608
+    row = reader.first(query, (movie_id, encoder.encoder_id))
+    if row is None:
+        return None
+    stored_rows, columns, dtype, data = row
+    where = f"'{name}' by '{encoder.name}'"
+    matrix = decode_matrix(data, stored_rows, columns, dtype, where)
+    if matrix.shape != (rows, encoder.identity.dimension) or not np.isfinite(matrix).all():
+        raise CatalogDamagedError(f"the {table} of {where} are damaged: run 'm2s index repair'")
+    return matrix
 
 
 def stored_encoder(encoder_id: int, name: str, identity: str) -> StoredEncoder:

@@ -17,6 +17,7 @@ from typing import Any
 
 from m2s_index.errors import M2SError, MissingExtraError, UsageError, first_line
 from m2s_index.listed_shots import ListedShot, check_rate, listed_boundary
+from m2s_index.names import printable
 from m2s_index.types import Shot, VideoInfo
 
 _COMMENT = re.compile(r"BEGINS WITH (FADE|DISSOLVE), (\d+) FRAMES")
@@ -142,7 +143,7 @@ def write_timeline(shots: Iterable[Shot], name: str, path: Path, info: VideoInfo
     """
     otio = opentimelineio()
     time, rate = otio.opentime, float(info.frame_rate)
-    timeline = otio.schema.Timeline(name)
+    timeline = otio.schema.Timeline(printable(name))
     timeline.global_start_time = time.RationalTime(0, rate)
     track = otio.schema.Track("V", kind=otio.schema.TrackKind.Video)
     timeline.tracks.append(track)

@@ -118,6 +118,12 @@ def test_an_edl_cuts_where_the_film_dissolves_and_says_so_in_a_comment(tmp_path)
     assert "* BEGINS WITH DISSOLVE, 8 FRAMES" in text.splitlines()
 
 
+def test_the_name_of_a_film_adds_no_line_to_an_edl(tmp_path):
+    """A file name may hold a line break."""
+    text = write_timeline(shots_of(0, 20), "x\n002  AX V C", tmp_path / "x.mp4", info(Fraction(24)), "edl")
+    assert text.splitlines()[:2] == ["TITLE: x�002  AX V C", "FCM: NON-DROP FRAME"]
+
+
 def test_the_dissolves_and_wipes_of_an_edl_are_gradual(tmp_path):
     """In CMX 3600 a transition begins at its event's start and takes so many frames of it; ``D 000`` is a cut."""
     path = tmp_path / "x.edl"

@@ -12,9 +12,10 @@ from catalog_factory import add, make_encoder, make_film, unit_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sqlalchemy import text
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import UsageError
+from m2s_index.errors import CatalogDamagedError, UsageError
 from m2s_index.movies import add_film
 from m2s_index.pairing.film_pairs import PairOptions, film_pairs, select_usable
 from m2s_index.pairing.film_rows import paired_scores, scene_scores
@@ -91,6 +92,25 @@ def test_pairs_of_two_films(catalog):
     assert (best.rank, best.a.movie, best.b.movie) == (1, "first", "second")
     assert best.score == found.scores.max()
     assert (best.b.start_seconds, best.b.end_seconds) == (best.b.index * 10, best.b.index * 10 + 10)
+
+
+@pytest.mark.parametrize("damage", ["not finite", "another size"])
+@pytest.mark.parametrize(("table", "windows"), [("embeddings", False), ("features", True)])
+def test_vectors_that_do_not_fit_their_film_are_told_of(tmp_path, table, windows, damage):
+    """They come from a file that anyone may have written."""
+    with Catalog.open(tmp_path, create=True) as catalog:
+        random, encoder = np.random.default_rng(4), make_encoder(dimension=6)
+        for name in ("first", "second"):
+            add(catalog, f"/films/{name}.mp4", unit_rows(random, 12, 6), encoder=encoder)
+        with catalog.write() as session:
+            rows = 12 if damage == "not finite" else 11
+            data = np.full((rows, 6), np.nan if rows == 12 else 1, "<f4").tobytes()
+            session.execute(
+                text(f"UPDATE {table} SET rows = :rows, dtype = 'float32', data = :data WHERE movie_id = 2"),
+                {"rows": rows, "data": data},
+            )
+        with pytest.raises(CatalogDamagedError, match=f"{table} of 'second' by 'test' are damaged"):
+            pairs(catalog, "first", "second", windows=windows)
 
 
 def test_pairs_turned_round(catalog):

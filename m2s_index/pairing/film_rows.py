@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from m2s_index.errors import CatalogDamagedError, UsageError
-from m2s_index.matrices import StoredEncoder, decode_matrix
+from m2s_index.errors import UsageError
+from m2s_index.matrices import MatrixTable, StoredEncoder, film_matrix
 from m2s_index.pairing.windows import WINDOW_SHOTS, window_means
 from m2s_index.reading import Reader
 from m2s_index.refs import MovieReference, scenes_of_movie
@@ -50,13 +50,10 @@ def scene_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) ->
 
     Raises:
         UsageError: the encoder was not run on the film.
-        CatalogDamagedError: embeddings and scenes do not belong together.
+        CatalogDamagedError: the embeddings do not fit the film, or are not finite.
     """
-    scenes, vectors = tuple(scenes_of_movie(reader, movie.movie_id)), _matrix(reader, encoder, movie, "embeddings")
-    if len(scenes) != len(vectors):
-        raise CatalogDamagedError(
-            f"{movie.name} has {len(scenes)} scenes and {len(vectors)} embeddings: run 'm2s index repair'"
-        )
+    scenes = tuple(scenes_of_movie(reader, movie.movie_id))
+    vectors = _matrix(reader, encoder, movie, "embeddings", len(scenes))
     usable = np.ones(len(scenes), np.bool_)
     return FilmRows(movie, scenes, vectors, usable, 1, encoder.identity.metric)
 
@@ -87,8 +84,10 @@ def shot_rows(reader: Reader, encoder: StoredEncoder, movie: MovieReference) -> 
 
     Raises:
         UsageError: the encoder was not run on the film, or sees whole scenes only.
+        CatalogDamagedError: the features do not fit the film, or are not finite.
     """
-    features = _matrix(reader, encoder, movie, "features")
+    shots = reader.value("SELECT count(*) FROM shots WHERE movie_id = ?", (movie.movie_id,))
+    features = _matrix(reader, encoder, movie, "features", shots)
     normalised: Float32Array = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     return normalised
 
@@ -136,17 +135,17 @@ def paired_scores(first: Float32Array, second: Float32Array, metric: Metric) -> 
     return scores
 
 
-def _matrix(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: str) -> Float32Array:
+def _matrix(
+    reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: MatrixTable, rows: int
+) -> Float32Array:
     """A film's features or embeddings."""
-    query = f"SELECT rows, columns, dtype, data FROM {table} WHERE movie_id = ? AND encoder_id = ?"  # noqa: S608
-    row = reader.first(query, (movie.movie_id, encoder.encoder_id))
-    if row is None:
+    matrix = film_matrix(reader, encoder, table, movie.movie_id, rows=rows, name=movie.name)
+    if matrix is None:
         raise UsageError(_lacking(reader, encoder, movie, table))
-    rows, columns, dtype, data = row
-    return decode_matrix(data, rows, columns, dtype, movie.name)
+    return matrix
 
 
-def _lacking(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: str) -> str:
+def _lacking(reader: Reader, encoder: StoredEncoder, movie: MovieReference, table: MatrixTable) -> str:
     """Why a film has no such matrix, and what to do."""
     query = (
         "SELECT e.name FROM embeddings m JOIN encoders e ON e.id = m.encoder_id WHERE m.movie_id = ? ORDER BY e.id"
