@@ -9,6 +9,7 @@ import click
 
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import print_csv, print_json, print_table, say, shown
+from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 
 if TYPE_CHECKING:
     from m2s_index.movie_metadata.known_titles import KnownTitle
@@ -68,10 +69,12 @@ def import_command(files: tuple[Path, ...], catalog_folder: Path, output_format:
 )
 @click.option("--indexed", is_flag=True, help="Without MOVIE: only pairs of movies that films are indexed of.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Without MOVIE: of the pairs not similar.")
+@sentence_option
 @format_options("table", "json", "csv")
 def similar_command(
-    movie: str | None, catalog_folder: Path, signal: str, count: int, indexed: bool, seed: int, output_format: str
-) -> None:
+    movie: str | None, catalog_folder: Path, signal: str, count: int, indexed: bool, seed: int,
+    sentence_encoder: Path | None, output_format: str,
+) -> None:  # fmt: skip
     """Movies similar to MOVIE: a film's file name, a title with or without its year, or an IMDb id.
 
     Without MOVIE, the pairs of every movie with its most similar ones, and as many pairs that are not similar.
@@ -79,12 +82,13 @@ def similar_command(
     from m2s_index.catalog import Catalog
     from m2s_index.movie_metadata.movie_signals import similar_titles, title_pairs
 
+    sentences = open_sentence_encoder(sentence_encoder)
     with Catalog.open(catalog_folder) as catalog, catalog.read() as session:
         if movie is None:
-            pairs = title_pairs(session, signal, count, indexed_only=indexed, seed=seed)
+            pairs = title_pairs(session, signal, count, indexed_only=indexed, seed=seed, sentences=sentences)
             _print_pairs(pairs, signal, output_format)
             return
-        title, found = similar_titles(session, movie, signal, count)
+        title, found = similar_titles(session, movie, signal, count, sentences=sentences)
     if not found:
         say(f"movies: nothing is similar to {title} by {signal}")
     hits = [

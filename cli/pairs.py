@@ -13,6 +13,7 @@ from m2s_index.cli.options import catalog_option, format_options
 from m2s_index.cli.output import clock, print_csv, print_json, print_table, say
 from m2s_index.cli.pair_files import PairFiles, file_options
 from m2s_index.cli.query import scene_json
+from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,7 @@ SAY_EVERY_SECONDS = 10.0
     type=click.Choice(["cowatch", "genre", "synopsis"]),
     help="With --all: only films that are similar by this metadata.",
 )
+@sentence_option
 @click.option("--genre", "genres", multiple=True, help="With --all: only films of this genre; may be repeated.")
 @click.option(
     "--route",
@@ -79,7 +81,7 @@ def pairs(
     both = ("duplicates", "min_percentile", "top")
     ways = {
         "A B": {*both, "keep", "min_score", "windows", "junk"},
-        "--all": {*both, "keep", "min_score", "junk", "similar", "genres", "years", "route"},
+        "--all": {*both, "keep", "min_score", "junk", "similar", "sentence_encoder", "genres", "years", "route"},
         "--show": {*both},
     }
     way = "--all" if every else "--show" if show else "A B"
@@ -118,7 +120,8 @@ def _two_films(
 
 def _all_films(
     folder: Path, encoder: str | None, output_format: str, files: PairFiles, *, years: str | None = None,
-    duplicates: Duplicates = "show", min_percentile: float | None = None, **options: Any,
+    duplicates: Duplicates = "show", min_percentile: float | None = None, sentence_encoder: Path | None = None,
+    **options: Any,
 ) -> None:  # fmt: skip
     from m2s_index.catalog import Catalog
     from m2s_index.filters import parse_years
@@ -127,8 +130,11 @@ def _all_films(
 
     shown = Shown(duplicates, None, min_percentile)
     wanted = CatalogueOptions(**options, years=None if years is None else parse_years(years))
+    sentences = open_sentence_encoder(sentence_encoder)
     with Catalog.open(folder, writable=True) as catalog, BuildLock(folder):
-        found = find_catalogue_pairs(catalog, wanted, encoder, PairProgress().blocks, shown=shown)
+        found = find_catalogue_pairs(
+            catalog, wanted, encoder, PairProgress().blocks, shown=shown, sentences=sentences
+        )
         _print_run(found, output_format)
         _write_run(files, catalog, found)
 

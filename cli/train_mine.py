@@ -12,6 +12,7 @@ import click
 
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import print_json, say, shown
+from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 
 if TYPE_CHECKING:
     from m2s_index.pairing.mining import MinedFilms
@@ -51,6 +52,7 @@ _SHOWN_SECONDS = 2.0
     type=click.IntRange(1),
     help="Only so many scene pairs of two films.  [default: all]",
 )
+@sentence_option
 @click.option(
     "--html", type=GivenPath(dir_okay=False, path_type=Path), help="Also a page with the key frames of the best."
 )
@@ -64,6 +66,7 @@ def mine(
     encoder_name: str | None,
     count: int,
     limit: int | None,
+    sentence_encoder: Path | None,
     html: Path | None,
     top: int,
     output_format: str,
@@ -73,6 +76,7 @@ def mine(
     Of every two such films the best scene pairs are taken, none overlapping another, from the highest half.
     """
     from m2s_index.catalog import Catalog
+    from m2s_index.errors import UsageError
     from m2s_index.pairing.mining import mine as mine_films
     from m2s_index.pairing.mining import ranked
     from m2s_index.pairing.pairs_file import write_pairs
@@ -82,16 +86,29 @@ def mine(
         # Said now, and not after hours.
         if not path.parent.is_dir():
             raise click.UsageError(f"{path.parent}: there is no such folder to put {path.name} in; make it first")
+    sentences = open_sentence_encoder(sentence_encoder)
     encode = features_of = None
     if movie_encoder_path:
         from m2s_index.encoders.movie_encoder import load_movie_encoder
 
         movie_encoder = load_movie_encoder(movie_encoder_path)
         encode, features_of = movie_encoder.encode_shots, movie_encoder.features_of
-        signal = signal or movie_encoder.signal
+        if signal is None:
+            signal = movie_encoder.signal
+            if movie_encoder.sentence_encoder != (sentences.sha256 if sentences else ""):
+                raise UsageError(
+                    f"{movie_encoder_path}: its synopses were read by another sentence encoder, with SHA-256 "
+                    f"{movie_encoder.sentence_encoder or '(none: their words were compared)'}: name that one's "
+                    "folder with --sentence-encoder, or say with --signal which films to mine"
+                )
     with Catalog.open(catalog_folder) as catalog:
         similar = similar_films(
-            catalog, signal or "cowatch", count, encoder_name=encoder_name, features_of=features_of
+            catalog,
+            signal or "cowatch",
+            count,
+            encoder_name=encoder_name,
+            features_of=features_of,
+            sentences=sentences,
         )
         _say_left_out(similar)
         begun = time.monotonic()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from m2s_index.cli.output import print_json, print_table, say
+from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 from m2s_index.cli.train_options import TrainingOptions, run_training, training_options
 
 if TYPE_CHECKING:
@@ -25,25 +27,31 @@ _HELD_OUT = {"held_out_movies": "held-out movies", "held_out_pairs": "held-out p
     help="Similar how: liked by the same people, of the same genres, or with like synopses.",
 )
 @click.option("--encoder", "encoder_name", help="Whose shot features are learned from.  [default: the catalogue's]")
+@sentence_option
 @training_options
-def movie(given: TrainingOptions, signal: str, encoder_name: str | None) -> None:
+def movie(given: TrainingOptions, signal: str, encoder_name: str | None, sentence_encoder: Path | None) -> None:
     """Train E_movie, which says of two films whether they are similar, from their stored shot features.
 
     What is similar comes from 'm2s movies import'. Its state goes into FILE.training.safetensors and its curve into
     FILE.csv and FILE.svg, beside --out. Mine scenes with it by 'm2s train mine --movie-encoder FILE.safetensors'.
     """
     from m2s_index.catalog import Catalog
-    from m2s_index.encoders.training.config import choose_preset, with_values
-    from m2s_index.encoders.training.movie_config import PRESETS
+    from m2s_index.encoders.training.movie_config import resolve_config
 
-    config = with_values(choose_preset(PRESETS, given.preset), {"signal": signal} | given.values())
+    sentences = open_sentence_encoder(sentence_encoder, given.device)
+    config = resolve_config(given.preset, signal, given.values(), sentences.sha256 if sentences else "")
     with Catalog.open(given.catalog_folder) as catalog, given.place() as place:
         from m2s_index.encoders.movie_encoder import load_movie_encoder
         from m2s_index.encoders.training.movie_training import prepare_movie_training, score_pairs
         from m2s_index.movie_source import ShotFeatureSource
 
         source = ShotFeatureSource(
-            catalog, signal=config.signal, similar=config.similar, encoder_name=encoder_name, seed=config.seed
+            catalog,
+            signal=config.signal,
+            similar=config.similar,
+            encoder_name=encoder_name,
+            seed=config.seed,
+            sentences=sentences,
         )
         training = prepare_movie_training(source, config, given.out, resume=given.resume)
         if place.processes.is_first:

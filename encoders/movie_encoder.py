@@ -43,6 +43,11 @@ class MovieEncoder:
         """What it was taught similarity by."""
         return self._config.signal
 
+    @property
+    def sentence_encoder(self) -> str:
+        """The SHA-256 of what read its synopses; empty where nothing did."""
+        return self._config.sentence_encoder
+
     @torch.inference_mode()
     def encode_shots(self, features: Float32Array) -> Float32Array:
         """All shots of a film in the space before the last fully connected layer.

@@ -2,7 +2,8 @@
 
 ``build`` takes any object with the members of one: an ``Encoder`` sees key frames one by one, a ``SceneEncoder``
 those of a scene together, a ``ShotFeatureEncoder`` what another encoder made of a scene's shots, and a
-``ClipEncoder`` motion. ``m2s_index.encoders`` has the ones that ship.
+``ClipEncoder`` motion. A ``SentenceEncoder`` reads what is known of movies. ``m2s_index.encoders`` has those that
+ship.
 """
 
 from __future__ import annotations
@@ -105,6 +106,26 @@ class ShotFeatureEncoder(Protocol):
 
         Args:
             features: float32 [S, ``shot_encoder.dimension``], the shots that stand for the scene in order, S ≥ 1.
+        """
+        ...
+
+
+class SentenceEncoder(Protocol):
+    """Turns texts into numbers."""
+
+    @property
+    def sha256(self) -> str:
+        """What makes its vectors comparable with others: a hash of all that it is made of, in hexadecimal."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
+        """One vector for each text: float32 [N, D], rows of length 1.
+
+        Args:
+            texts: N ≥ 1 texts that are not empty, each of any length.
+
+        Raises:
+            EncoderError: it cannot be loaded or run.
         """
         ...
 

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
+from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import UsageError
 from m2s_index.matrices import StoredEncoder, film_features, find_encoder
 from m2s_index.movie_metadata.known_titles import link_movies
-from m2s_index.movie_metadata.movie_signals import title_pairs
+from m2s_index.movie_metadata.movie_signals import TitlePair, title_pairs
 from m2s_index.reading import Reader
 from m2s_index.schema import MovieRow
 from m2s_index.sessions import reader_of
@@ -47,7 +48,14 @@ class ShotFeatureSource:
     """
 
     def __init__(
-        self, catalog: Catalog, *, signal: str, similar: int, encoder_name: str | None = None, seed: int = 0
+        self,
+        catalog: Catalog,
+        *,
+        signal: str,
+        similar: int,
+        encoder_name: str | None = None,
+        seed: int = 0,
+        sentences: SentenceEncoder | None = None,
     ) -> None:
         """Find the films, and the pairs among them.
 
@@ -56,16 +64,19 @@ class ShotFeatureSource:
             similar: how many of the most similar films of each make similar pairs with it.
             encoder_name: whose shot features are read; the catalogue's default where it is None.
             seed: of the pairs that are not similar.
+            sentences: what reads synopses; None compares their words.
 
         Raises:
             UsageError: there are no films, features or metadata that pairs could come from, or none of a kind.
-            MissingExtraError: SciPy or scikit-learn is not installed.
+            MissingExtraError: what the signal needs is not installed.
+            EncoderError: the sentence encoder cannot be loaded or run.
         """
         self._catalog = catalog
         with catalog.read() as session:
             self._encoder = find_encoder(reader_of(session), encoder_name)
             self._films, self.left_out = _films(session, self._encoder)
-            self._pairs = _pairs(session, self._films, signal, similar, seed)
+            pairs = title_pairs(session, signal, similar, indexed_only=True, seed=seed, sentences=sentences)
+            self._pairs = _pairs(pairs, self._films, signal)
 
     @property
     def shots(self) -> tuple[int, ...]:
@@ -136,19 +147,19 @@ def _embedded(reader: Reader, encoder: StoredEncoder) -> dict[int, int]:
     return found
 
 
-def _pairs(session: Session, films: list[_Film], signal: str, similar: int, seed: int) -> FilmPairs:
+def _pairs(pairs: list[TitlePair], films: list[_Film], signal: str) -> FilmPairs:
     number = {film.title_id: number for number, film in enumerate(films)}
     found = {
         (min(ends), max(ends), pair.similar)
-        for pair in title_pairs(session, signal, similar, indexed_only=True, seed=seed)
+        for pair in pairs
         if len(ends := [number[t.title_id] for t in (pair.first, pair.second) if t.title_id in number]) == 2
     }
     columns = np.array(sorted(found), np.int64).reshape(-1, 3).T
-    pairs = FilmPairs(columns[0], columns[1], columns[2].astype(bool))
-    for there, kind in ((pairs.similar, "similar"), (~pairs.similar, "dissimilar")):
+    numbered = FilmPairs(columns[0], columns[1], columns[2].astype(bool))
+    for there, kind in ((numbered.similar, "similar"), (~numbered.similar, "dissimilar")):
         if not there.any():
             raise UsageError(
                 f"of the {len(films)} films with shot features and metadata no two are {kind} by {signal}, and a "
                 "training needs pairs of both kinds: index more films, import more metadata, or take another signal"
             )
-    return pairs
+    return numbered

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import UsageError
+from m2s_index.movie_metadata.embedded_synopses import embedded_synopses
 from m2s_index.movie_metadata.known_titles import KnownTitle, find_title, link_movies
 from m2s_index.movie_metadata.similar_movies import (
     MoviePairs,
@@ -52,18 +54,26 @@ class TitlePair:
 
 
 def similar_titles(
-    session: Session, text: str, signal_name: str, count: int
+    session: Session, text: str, signal_name: str, count: int, *, sentences: SentenceEncoder | None = None
 ) -> tuple[KnownTitle, list[SimilarTitle]]:
     """The title that ``text`` names, and those most similar to it, best first; none where nothing is like it.
 
+    Args:
+        session: of the catalogue.
+        text: as ``find_title`` takes it.
+        signal_name: one of SIGNALS.
+        count: so many at most.
+        sentences: what reads synopses; None compares their words.
+
     Raises:
         UnknownReferenceError: ``text`` names no title, or several.
-        UsageError: nothing is stored that the signal could come from.
-        MissingExtraError: SciPy or scikit-learn is not installed.
+        UsageError: nothing is stored that the signal could come from, or it is not of synopses.
+        MissingExtraError: what the signal needs is not installed.
+        EncoderError: the sentence encoder cannot be loaded or run.
     """
     title = find_title(session, text)
     titles = _Titles(session)
-    signal = titles.signal(signal_name)
+    signal = titles.signal(signal_name, sentences)
     found = nearest(signal, np.array([titles.row[title.title_id]]), count)
     return title, [
         SimilarTitle(titles.known[row], score, titles.movies(row))
@@ -72,19 +82,27 @@ def similar_titles(
 
 
 def title_pairs(
-    session: Session, signal_name: str, count: int, *, indexed_only: bool, seed: int = 0
+    session: Session,
+    signal_name: str,
+    count: int,
+    *,
+    indexed_only: bool,
+    seed: int = 0,
+    sentences: SentenceEncoder | None = None,
 ) -> list[TitlePair]:
     """Every title with its ``count`` most similar, each pair once, and then as many that are not similar.
 
     Args:
         indexed_only: pairs among titles that films are indexed of; what is similar still comes from all ratings.
+        sentences: what reads synopses; None compares their words.
 
     Raises:
-        UsageError: nothing is stored that the signal could come from.
-        MissingExtraError: SciPy or scikit-learn is not installed.
+        UsageError: nothing is stored that the signal could come from, or it is not of synopses.
+        MissingExtraError: what the signal needs is not installed.
+        EncoderError: the sentence encoder cannot be loaded or run.
     """
     titles = _Titles(session)
-    signal, rows = titles.signal(signal_name), np.arange(len(titles.known))
+    signal, rows = titles.signal(signal_name, sentences), np.arange(len(titles.known))
     if indexed_only:
         rows = titles.indexed_rows()
         signal = signal.restricted(rows)
@@ -118,9 +136,17 @@ class _Titles:
         """The rows of titles that films are indexed of."""
         return np.array(sorted(self.row[title_id] for title_id in self._movies), np.int64)
 
-    def signal(self, name: str) -> Signal:
+    def signal(self, name: str, sentences: SentenceEncoder | None) -> Signal:
         """The signal of that name, one of SIGNALS."""
-        signal = SIGNALS[name](self._reader, self.row)
+        if sentences and name != "synopsis":
+            raise UsageError(
+                f"a sentence encoder reads synopses: it goes with the signal synopsis, not with {name}"
+            )
+        signal: Signal = (
+            embedded_synopses(_synopses(self._reader), sentences)
+            if sentences
+            else SIGNALS[name](self._reader, self.row)
+        )
         if not signal.sizes.any():
             raise UsageError(f"no {_NEEDS[name]} are known of any movie: import them with 'm2s movies import FILE'")
         return signal
@@ -143,7 +169,11 @@ def _genre(reader: Reader, row: dict[int, int]) -> Signal:
 
 
 def _synopsis(reader: Reader, row: dict[int, int]) -> Signal:
-    return alike_synopses(reader.texts("SELECT coalesce(synopsis, '') FROM titles ORDER BY id"))
+    return alike_synopses(_synopses(reader))
+
+
+def _synopses(reader: Reader) -> list[str]:
+    return reader.texts("SELECT coalesce(synopsis, '') FROM titles ORDER BY id")
 
 
 SIGNALS = {"cowatch": _cowatch, "genre": _genre, "synopsis": _synopsis}

@@ -1,15 +1,16 @@
 """How similar two movies are by what is known of them: who liked them, their genres, their synopses.
 
-Pure functions on sparse matrices: nothing here knows of files or catalogues. Each signal gives every movie a row of
-features; a score is a formula of the inner product of two rows and of the size of each, so that one product of
-sparse matrices scores many pairs. The seed trains one model for each signal (1b) and leaves the measures open.
+Pure functions on matrices: nothing here knows of files or catalogues. Each signal gives every movie a row of
+features, and one product of matrices scores many pairs. Here are those with sparse rows, in which a score is a
+formula of the inner product of two rows and of the size of each; ``embedded_synopses`` has dense ones. The seed
+trains one model for each signal (1b) and leaves the measures open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,23 +33,70 @@ ROUNDS = 10
 """How often dissimilar pairs are drawn, in place of those that turned out similar."""
 
 
-@dataclass(frozen=True)
-class Signal:
-    """A way for movies to be similar: float32 features [movies, F], the size of each row, a formula.
+class Signal(Protocol):
+    """A way for movies to be similar. Those that score ``unrelated`` or less have nothing in common."""
 
-    Movies of size 0 have no such feature: nothing is known of them, and they are in no pair. The formula gives 0
-    or less where two rows have nothing in common.
+    @property
+    def sizes(self) -> Float64Array:
+        """Of each movie, 0 where nothing is known of it: it is in no pair. float64 [movies]."""
+        ...
+
+    @property
+    def unrelated(self) -> float:
+        """The score above which two movies may be similar."""
+        ...
+
+    def restricted(self, rows: Int64Array) -> Signal:
+        """The same among some movies only, whose new rows are their places in ``rows``; scores stay as they are."""
+        ...
+
+    def scored(self, movies: Int64Array) -> Iterator[Scored]:
+        """What each of some movies scores with others: all that may be similar, and itself where it is known."""
+        ...
+
+    def between(self, first: Int64Array, second: Int64Array) -> Float64Array:
+        """Scores of pairs, first[p] with second[p]: float64 [P]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What every one of ``movies`` scores with ``others``, int64 [N]: ``scores``, float [N]."""
+
+    movies: list[int]
+    others: Int64Array
+    scores: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class SparseSignal:
+    """As a ``Signal``: float32 features [movies, F], the size of each row, a formula.
+
+    The formula gives 0 or less where two rows have nothing in common.
     """
 
     features: csr_array
     transposed: csr_array
     sizes: Float64Array
     formula: Formula
+    unrelated: float = 0.0
 
-    def restricted(self, rows: Int64Array) -> Signal:
+    def restricted(self, rows: Int64Array) -> SparseSignal:
         """The same among some movies only, whose new rows are their places in ``rows``."""
         features = self.features[rows]
-        return Signal(features, features.T.tocsr(), self.sizes[rows], self.formula)
+        return SparseSignal(features, features.T.tocsr(), self.sizes[rows], self.formula)
+
+    def scored(self, movies: Int64Array) -> Iterator[Scored]:
+        """What each of some movies scores with those that its products with are not 0, in blocks."""
+        # Movies with equal features have equal scores: with genres that is most of them.
+        alike: dict[bytes, list[int]] = {}
+        for movie in movies.tolist():
+            alike.setdefault(_row_bytes(self.features, movie), []).append(movie)
+        groups = iter(alike.values())
+        for block in _blocks(self, np.array([some[0] for some in alike.values()], np.int64)):
+            scores = self.among(block)
+            for start, end in zip(scores.indptr[:-1], scores.indptr[1:], strict=True):
+                yield Scored(next(groups), scores.indices[start:end].astype(np.int64), scores.data[start:end])
 
     def among(self, movies: Int64Array) -> csr_array:
         """Scores of some movies with all: sparse float64 [len(movies), all]; none where the product is 0."""
@@ -62,7 +110,7 @@ class Signal:
         lengths = np.diff(self.features.indptr)
         products = [
             self.features[first[part]].multiply(self.features[second[part]]).sum(axis=1)
-            for part in _runs(np.arange(len(first)), lengths[first] + lengths[second])
+            for part in runs(np.arange(len(first)), lengths[first] + lengths[second])
         ]
         common = np.concatenate([np.empty(0), *products])
         return self.formula(common, self.sizes[first], self.sizes[second])
@@ -77,7 +125,7 @@ class MoviePairs:
     scores: Float32Array
 
 
-def cowatch(liked: csr_array, *, shrinkage: float = SHRINKAGE) -> Signal:
+def cowatch(liked: csr_array, *, shrinkage: float = SHRINKAGE) -> SparseSignal:
     """Movies liked by the same people.
 
     With n people, of whom a liked one movie, b the other and c both, the score is the correlation of the two
@@ -102,7 +150,7 @@ def cowatch(liked: csr_array, *, shrinkage: float = SHRINKAGE) -> Signal:
     return _signal(liked, phi)
 
 
-def shared_genres(genres: csr_array) -> Signal:
+def shared_genres(genres: csr_array) -> SparseSignal:
     """Overlap of sets of genres, as Jaccard has it: shared ones by those that either has, in [0, 1].
 
     Args:
@@ -116,7 +164,7 @@ def shared_genres(genres: csr_array) -> Signal:
     return _signal(genres, jaccard)
 
 
-def alike_synopses(synopses: Sequence[str]) -> Signal:
+def alike_synopses(synopses: Sequence[str]) -> SparseSignal:
     """Cosine of TF-IDF vectors of the synopses' words, in [0, 1]; an empty text is like no other.
 
     (1 + ln tf) · (1 + ln((1 + N) / (1 + df))), rows normalised, without English stop words and words of one
@@ -137,23 +185,14 @@ def alike_synopses(synopses: Sequence[str]) -> Signal:
 
 
 def nearest(signal: Signal, movies: Int64Array, count: int) -> MoviePairs:
-    """The ``count`` movies most similar to each of some, best first, movie by movie; scores above 0 only.
+    """The ``count`` movies most similar to each of some, best first, movie by movie; none that is unrelated.
 
     Ties go to the next row after the movie's own, round the end: of a hundred movies with equal genres not all get
     the same neighbours.
     """
-    # Movies with equal features have equal scores: with genres that is most of them.
-    alike: dict[bytes, list[int]] = {}
-    for movie in movies.tolist():
-        alike.setdefault(_row_bytes(signal.features, movie), []).append(movie)
-    found: dict[int, tuple[Int64Array, Float64Array]] = {}
-    for block in _blocks(signal, np.array([some[0] for some in alike.values()], np.int64)):
-        scores = signal.among(block)
-        for row, movie in enumerate(block.tolist()):
-            part = slice(scores.indptr[row], scores.indptr[row + 1])
-            others, values = scores.indices[part].astype(np.int64), scores.data[part]
-            some = alike[_row_bytes(signal.features, movie)]
-            found |= _best(others, values, some, count, len(signal.sizes))
+    found: dict[int, tuple[Int64Array, NDArray[np.floating[Any]]]] = {}
+    for scored in signal.scored(movies):
+        found |= _best(scored, count, signal)
     asked = [(np.full(len(found[movie][0]), movie), *found[movie]) for movie in movies.tolist()]
     columns = zip(*asked, strict=True) if asked else ([np.empty(0, np.int64)],) * 3
     first, second, best = (np.concatenate(column) for column in columns)
@@ -169,12 +208,12 @@ def similar_pairs(signal: Signal, count: int) -> MoviePairs:
     return MoviePairs(pairs[:, 0], pairs[:, 1], found.scores[where])
 
 
-def dissimilar_pairs(signal: Signal, similar: MoviePairs, *, above: float = 0.0, seed: int = 0) -> MoviePairs:
-    """As many pairs that are not similar: a movie is in them about as often as in the similar ones, so that a model
+def dissimilar_pairs(signal: Signal, similar: MoviePairs, *, seed: int = 0) -> MoviePairs:
+    """As many pairs that are unrelated: a movie is in them about as often as in the similar ones, so that a model
     cannot tell the two kinds by the movies alone.
 
-    The ends of the similar pairs are shuffled and paired anew; a pair is kept that scores ``above`` or less, is not
-    there yet and is of two movies. Where such pairs are rare, fewer come back.
+    The ends of the similar pairs are shuffled and paired anew; a pair is kept that is unrelated, not there yet and
+    of two movies. Where such pairs are rare, fewer come back.
     """
     random = np.random.default_rng(seed)
     total, wanted = len(signal.sizes), len(similar.first)
@@ -188,8 +227,8 @@ def dissimilar_pairs(signal: Signal, similar: MoviePairs, *, above: float = 0.0,
         drawn = (low * total + high)[low < high]
         drawn = np.setdiff1d(drawn, np.concatenate([similar_keys, keys]))
         found = signal.between(*np.divmod(drawn, total)) + 0.0  # no minus before a zero
-        keys = np.concatenate([keys, drawn[found <= above]])
-        scores = np.concatenate([scores, found[found <= above]])
+        keys = np.concatenate([keys, drawn[found <= signal.unrelated]])
+        scores = np.concatenate([scores, found[found <= signal.unrelated]])
     order = np.argsort(keys)
     return MoviePairs(*np.divmod(keys[order], max(total, 1)), scores[order].astype(np.float32))
 
@@ -211,22 +250,22 @@ def _missing(package: str) -> MissingExtraError:
     return MissingExtraError(f"similar movies need {package}: install the extra 'train' (pip install 'm2s[train]')")
 
 
-def _signal(features: Any, formula: Formula) -> Signal:
+def _signal(features: Any, formula: Formula) -> SparseSignal:
     rows = sparse().csr_array(features, dtype=np.float32)
     rows.sort_indices()
-    return Signal(rows, rows.T.tocsr(), np.asarray(rows.sum(axis=1), float), formula)
+    return SparseSignal(rows, rows.T.tocsr(), np.asarray(rows.sum(axis=1), float), formula)
 
 
-def _blocks(signal: Signal, movies: Int64Array) -> Iterator[Int64Array]:
+def _blocks(signal: SparseSignal, movies: Int64Array) -> Iterator[Int64Array]:
     """The movies in runs of few enough products with all others."""
     carriers = np.diff(signal.transposed.indptr).astype(float)
     products = signal.features.astype(bool).astype(float) @ carriers
     # A movie has no more products than there are movies.
-    return _runs(movies, np.minimum(products, len(signal.sizes))[movies])
+    return runs(movies, np.minimum(products, len(signal.sizes))[movies])
 
 
-def _runs(rows: Int64Array, costs: NDArray[Any]) -> Iterator[Int64Array]:
-    """The rows, in order, in runs whose costs come to BLOCK_VALUES or so each."""
+def runs(rows: Int64Array, costs: NDArray[Any]) -> Iterator[Int64Array]:
+    """The rows, in order, in runs whose costs, of values held in memory, come to BLOCK_VALUES or so each."""
     cuts = np.flatnonzero(np.diff(np.cumsum(costs) // BLOCK_VALUES)) + 1
     return (run for run in np.split(rows, cuts) if len(run))
 
@@ -237,16 +276,16 @@ def _row_bytes(features: csr_array, row: int) -> bytes:
     return bytes(features.indices[part].tobytes() + features.data[part].tobytes())
 
 
-def _best(
-    others: Int64Array, values: Float64Array, movies: list[int], count: int, total: int
-) -> dict[int, tuple[Int64Array, Float64Array]]:
-    """The best of a row of scores for each of the movies whose row it is: columns and scores by movie."""
+def _best(scored: Scored, count: int, signal: Signal) -> dict[int, tuple[Int64Array, NDArray[np.floating[Any]]]]:
+    """The best of a row of scores for each of the movies whose row it is: others and scores by movie."""
+    others, values, total = scored.others, scored.scores, len(signal.sizes)
     # A movie itself is among its best, and all that tie with the last one stay in, for the sort to choose.
-    least = np.partition(values, len(values) - count - 1)[len(values) - count - 1] if len(values) > count + 1 else 0
-    kept = (values >= least) & (values > 0)
+    place = len(values) - count - 1
+    least = np.partition(values, place)[place] if place > 0 else -np.inf
+    kept = (values >= least) & (values > signal.unrelated)
     others, values = others[kept], values[kept]
     found = {}
-    for movie in movies:
+    for movie in scored.movies:
         order = np.lexsort(((others - movie) % total, -values))
         order = order[others[order] != movie][:count]
         found[movie] = (others[order], values[order])

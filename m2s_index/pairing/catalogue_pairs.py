@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from m2s_index.catalog import Catalog
+from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import IndexFileError, UsageError
 from m2s_index.filters import SceneFilter, Years
 from m2s_index.index_file import open_index
@@ -109,6 +110,7 @@ def find_catalogue_pairs(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     shown: Shown = Shown(),
+    sentences: SentenceEncoder | None = None,
 ) -> CataloguePairs:
     """Find the best pairs of all films and keep them; goes on where a run of the same was interrupted, and takes
     what is there where one has ended. The caller holds the catalogue's ``BuildLock``.
@@ -119,11 +121,15 @@ def find_catalogue_pairs(
         encoder_name: whose embeddings; the catalogue's default where it is None.
         on_progress: told how many blocks of how many are done.
         shown: which of the pairs to give; all are kept.
+        sentences: what reads synopses, where films are similar by them; None compares their words.
 
     Raises:
         UsageError: there is no such encoder, fewer than two films are left, or no metadata for the gate.
+        EncoderError: the sentence encoder cannot be loaded or run.
         IndexFileError: the approximate route needs the index file, which is missing, damaged, or lacks films.
     """
+    if sentences and options.similar is None:
+        raise UsageError("a sentence encoder reads synopses: it goes with --similar synopsis")
     notes = [] if options.junk else [f"{name}: {LOOKS_UNKNOWN}" for name in mark_junk(catalog)]
     wanted = SceneFilter(genres=options.genres, years=options.years)
     with catalog.reader() as reader:
@@ -134,7 +140,7 @@ def find_catalogue_pairs(
     blocks = (
         neighbour_blocks(all_blocks(rows.starts))
         if route == "approximate"
-        else _blocks(catalog, rows, movie_ids, options)
+        else _blocks(catalog, rows, movie_ids, options, sentences)
     )
     key = RunKey(encoder.encoder_id, options.text, generation, scenes_key(rows, blocks), route, len(blocks))
     with catalog.write() as session:
@@ -236,11 +242,17 @@ def _search(
     return search.found
 
 
-def _blocks(catalog: Catalog, rows: CatalogueRows, movie_ids: Int64Array, options: CatalogueOptions) -> list[Block]:
+def _blocks(
+    catalog: Catalog,
+    rows: CatalogueRows,
+    movie_ids: Int64Array,
+    options: CatalogueOptions,
+    sentences: SentenceEncoder | None,
+) -> list[Block]:
     if options.similar is None:
         return all_blocks(rows.starts)
     with catalog.read() as session:
-        films = similar_films(session, options.similar, movie_ids)
+        films = similar_films(session, options.similar, movie_ids, sentences)
     if not len(films):
         raise UsageError(f"--similar {options.similar} leaves no two films: no indexed ones are similar by it")
     return blocks_of(films)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
+from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import UsageError
 from m2s_index.matrices import StoredEncoder, find_encoder, list_encoders
 from m2s_index.movie_metadata.known_titles import link_movies
@@ -71,6 +72,7 @@ def similar_films(
     *,
     encoder_name: str | None = None,
     features_of: EncoderIdentity | None = None,
+    sentences: SentenceEncoder | None = None,
 ) -> SimilarFilms:
     """Every indexed film with the indexed films of the ``count`` movies that are most similar to its own.
 
@@ -79,11 +81,13 @@ def similar_films(
         count: similar movies of each.
         encoder_name: whose shot features are to be mined; the catalogue's default where it is None.
         features_of: the encoder that they have to be of, whatever it is called here; None where any will do.
+        sentences: what reads synopses; None compares their words.
 
     Raises:
         UsageError: no metadata is known that the signal could come from, no two films that can be mined are
             similar, or the encoder has no shot features or is another than it has to be.
-        MissingExtraError: SciPy or scikit-learn is not installed.
+        MissingExtraError: what the signal needs is not installed.
+        EncoderError: the sentence encoder cannot be loaded or run.
     """
     with catalog.read() as session:
         reader = reader_of(session)
@@ -95,7 +99,7 @@ def similar_films(
                 f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes: "
                 "name one that sees shots with --encoder"
             )
-        pairs = _similar_movies(session, signal, count)
+        pairs = _similar_movies(session, signal, count, sentences)
         named = {movie_id for pair in pairs for movie_id in pair}
         usable = {movie_id for movie_id in named if shots.get(movie_id, 0) >= WINDOW_SHOTS}
         not_embedded = len(named - shots.keys())
@@ -131,9 +135,12 @@ def _encoder(reader: Reader, name: str | None, features_of: EncoderIdentity | No
     )
 
 
-def _similar_movies(session: Session, signal: str, count: int) -> list[tuple[int, int]]:
+def _similar_movies(
+    session: Session, signal: str, count: int, sentences: SentenceEncoder | None
+) -> list[tuple[int, int]]:
     """Movie ids of films whose titles are similar; a title may have several films."""
-    titles = [pair for pair in title_pairs(session, signal, count, indexed_only=True) if pair.similar]
+    found = title_pairs(session, signal, count, indexed_only=True, sentences=sentences)
+    titles = [pair for pair in found if pair.similar]
     links = link_movies(session)
     if not titles:
         indexed = len(session.scalars(select(MovieRow.id)).all())
