@@ -273,7 +273,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--movie-epochs", type=int, default=40)
     parser.add_argument("--scene-steps", type=int, default=600, help="the same for all pairs")
     parser.add_argument("--scene-batch", type=int, default=32)
-    parser.add_argument("--shot-epochs", type=int, default=10)
+    parser.add_argument("--shot-epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 

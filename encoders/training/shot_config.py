@@ -27,8 +27,8 @@ class ShotConfig(TrainingConfig):
 
     A batch is ``films_per_batch`` runs of ``run_shots`` neighbouring shots. ``neighbourhood`` counts the shots,
     half before and half after a query, that its positive is chosen from. ``dimension`` is the length of queries
-    and keys, ``image_px`` the side of the square that the network sees. An epoch is as many steps as it takes to
-    see as many shots as there are.
+    and keys, ``image_px`` the side of the square that the network sees. ``least_crop``, ``colour`` and ``grey`` say
+    how much views are changed. An epoch is as many steps as it takes to see as many shots as there are.
     """
 
     recipe: Recipe = "m2s"
@@ -41,6 +41,9 @@ class ShotConfig(TrainingConfig):
     queue_size: int = 65_536
     momentum: float = 0.999
     temperature: float = 0.07
+    least_crop: float = 0.2
+    colour: float = 0.4
+    grey: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +64,9 @@ class ShotConfig(TrainingConfig):
         self._need(self.queue_size >= self.batch_shots, "queue_size", f"at least a batch ({self.batch_shots})")
         self._need(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
         self._need(0 < self.temperature < float("inf"), "temperature", "above 0")
+        self._need(0 < self.least_crop <= 1, "least_crop", "above 0 and at most 1")
+        self._need(0 <= self.colour <= 1, "colour", "from 0 to 1")
+        self._need(0 <= self.grey <= 1, "grey", "from 0 to 1")
 
     @property
     def batch_shots(self) -> int:
@@ -71,15 +77,18 @@ class ShotConfig(TrainingConfig):
 PRESETS: dict[str, ShotConfig] = {
     "paper": ShotConfig(),
     "small": ShotConfig(
-        backbone="test_convnext",
+        backbone="test_resnet",
         image_px=48,
-        run_shots=8,
+        run_shots=12,
         films_per_batch=4,
         queue_size=256,
-        momentum=0.996,
+        momentum=0.99,
         temperature=0.1,
-        learning_rate=1e-3,
-        warmup_epochs=2,
+        least_crop=0.4,
+        colour=0.6,
+        grey=0.5,
+        learning_rate=3e-4,
+        warmup_epochs=1,
         epochs=20,
     ),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from m2s_index.encoders.shot_encoder import input_data, make_shot_network, save_shot_encoder
-from m2s_index.encoders.training.augmentation import Augmentation
+from m2s_index.encoders.training.augmentation import Augmentation, Changes
 from m2s_index.encoders.training.loader import BatchLoader, base_px
 from m2s_index.encoders.training.loop import CurvePoint
 from m2s_index.encoders.training.place import Place
@@ -53,7 +53,8 @@ class ShotTraining(Training):
             self.seed_networks()
             network = make_shot_network(config)
             data = input_data(network, config.image_px)
-            augmentation = Augmentation(config.image_px, data["mean"], data["std"])
+            changes = Changes(config.least_crop, config.colour, config.grey)
+            augmentation = Augmentation(config.image_px, data["mean"], data["std"], changes)
             task = ShotContrast(network, config, loader, augmentation, place)
             curve = self.train(task, options)
         if processes.is_first:

@@ -23,7 +23,7 @@ from m2s_index.errors import TrainingError, UsageError  # noqa: E402
 OWN_MAIN = "from m2s_index.cli.main import main; main()"
 SHOT = (
     "shot", "--set", "epochs=5", "--set", "warmup_epochs=1", "--set", "queue_size=64", "--set", "image_px=32",
-    "--checkpoint-steps", "7",
+    "--set", "run_shots=8", "--set", "backbone=test_convnext", "--checkpoint-steps", "7",
 )  # fmt: skip
 """Twenty steps, by a network without batch statistics."""
 MOVIE = (
