@@ -12,7 +12,10 @@ from m2s_index.cli.output import print_csv, print_json, print_table, say, shown
 from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 
 if TYPE_CHECKING:
+    from m2s_index.catalog import Catalog
     from m2s_index.movie_metadata.known_titles import KnownTitle
+    from m2s_index.movie_metadata.metadata_files import FoundMetadata
+    from m2s_index.movie_metadata.movie_import import MovieImport
     from m2s_index.movie_metadata.movie_signals import TitlePair
 
 
@@ -34,24 +37,34 @@ def import_command(files: tuple[Path, ...], catalog_folder: Path, output_format:
     """
     from m2s_index.catalog import Catalog
     from m2s_index.movie_metadata.metadata_files import read_metadata_files
-    from m2s_index.movie_metadata.movie_import import import_metadata
 
     found = read_metadata_files(files)
-    with Catalog.open(catalog_folder, create=True) as catalog, catalog.write() as session:
+    with Catalog.open(catalog_folder, create=True) as catalog:
+        result = import_found(catalog, found)
+    if output_format == "json":
+        print_json({**vars(result), "passed_over": [shown(str(path)) for path in result.passed_over]})
+    else:
+        click.echo(import_line(result))
+    click.get_current_context().exit(1 if result.left_out else 0)
+
+
+def import_found(catalog: Catalog, found: FoundMetadata) -> MovieImport:
+    """Import what files say, and name what of it is of no use."""
+    from m2s_index.movie_metadata.movie_import import import_metadata
+
+    with catalog.write() as session:
         result = import_metadata(session, found)
     for path in result.passed_over:
         say(f"movies: {shown(str(path))} is of no use here, passed over")
     for line in result.left_out:
         say(f"movies: {line}")
-    if output_format == "json":
-        print_json({**vars(result), "passed_over": [shown(str(path)) for path in result.passed_over]})
-    else:
-        ratings = f", {result.ratings} ratings by {result.people} people" if result.ratings else ""
-        click.echo(
-            f"{result.movies} movies ({result.new} new){ratings}; "
-            f"{result.indexed} indexed films are of known movies"
-        )
-    click.get_current_context().exit(1 if result.left_out else 0)
+    return result
+
+
+def import_line(result: MovieImport) -> str:
+    """What came in, for reading."""
+    ratings = f", {result.ratings} ratings by {result.people} people" if result.ratings else ""
+    return f"{result.movies} movies ({result.new} new){ratings}; {result.indexed} indexed films are of known movies"
 
 
 @movies.command("similar")

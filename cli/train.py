@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from m2s_index.cli.train_adapt import adapt
 from m2s_index.cli.train_mine import mine
 from m2s_index.cli.train_movie import movie
 from m2s_index.cli.train_scene import scene
@@ -19,3 +20,4 @@ train.add_command(shot)
 train.add_command(movie)
 train.add_command(mine)
 train.add_command(scene)
+train.add_command(adapt)

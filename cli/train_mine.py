@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from m2s_index.cli.estimate import duration
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import print_json, say, shown
 from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
@@ -110,9 +111,8 @@ def mine(
             features_of=features_of,
             sentences=sentences,
         )
-        _say_left_out(similar)
         begun = time.monotonic()
-        mined = list(_shown(mine_films(catalog, similar, encode=encode, limit=limit), len(similar.pairs)))
+        mined = list(mining_lines(similar, mine_films(catalog, similar, encode=encode, limit=limit)))
         write_pairs(out, ranked(mined))
         found = sum(len(films.windows) for films in mined)
         summary = f"{found} scene pairs of {len(mined)} film pairs ({len(similar.films)} films) by {similar.signal}"
@@ -143,7 +143,8 @@ def mine(
     click.echo(f"{summary} → {shown(str(out))}")
 
 
-def _say_left_out(similar: SimilarFilms) -> None:
+def mining_lines(similar: SimilarFilms, mined: Iterator[MinedFilms]) -> Iterator[MinedFilms]:
+    """The same, with a line on the films that are left out, and one on how it goes every few seconds."""
     if similar.too_short:
         say(f"train mine: films left out, of fewer than 9 shots: {similar.too_short}")
     if similar.not_embedded:
@@ -152,12 +153,7 @@ def _say_left_out(similar: SimilarFilms) -> None:
             f"train mine: films left out, without shot features by '{name}': {similar.not_embedded}; "
             f"'m2s index build --encoder {name}' makes them"
         )
-
-
-def _shown(mined: Iterable[MinedFilms], count: int) -> Iterator[MinedFilms]:
-    """The same, with a line on how it goes every few seconds."""
-    from m2s_index.cli.estimate import duration
-
+    count = len(similar.pairs)
     begun = last = time.monotonic()
     for number, films in enumerate(mined, start=1):
         yield films

@@ -9,7 +9,13 @@ import click
 
 from m2s_index.cli.output import print_json, print_table, say
 from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
-from m2s_index.cli.train_options import TrainingOptions, run_training, training_options
+from m2s_index.cli.train_options import (
+    TrainingOptions,
+    finished_json,
+    finished_line,
+    run_training,
+    training_options,
+)
 
 if TYPE_CHECKING:
     from m2s_index.encoders.training.movie_training import MovieTraining, PairsScore
@@ -55,20 +61,21 @@ def movie(given: TrainingOptions, signal: str, encoder_name: str | None, sentenc
         )
         training = prepare_movie_training(source, config, given.out, resume=given.resume)
         if place.processes.is_first:
-            _announce(training, source.left_out)
+            announce_movies(training, source.left_out)
         finished = run_training(training, given, place, unit="pairs")
         if not place.processes.is_first:
             return
         trained = load_movie_encoder(given.out, device=given.device)
         scores = {name: score_pairs(trained, source, getattr(training.split, name)) for name in _HELD_OUT}
     if given.output_format == "json":
-        print_json(finished.as_dict() | {name: vars(score) for name, score in scores.items()})
+        print_json(finished_json(finished) | {name: vars(score) for name, score in scores.items()})
         return
-    click.echo(finished.line())
+    click.echo(finished_line(finished))
     print_table(("", "similar", "dissimilar", "AUC"), [_cells(name, score) for name, score in scores.items()])
 
 
-def _announce(training: MovieTraining, left_out: LeftOut) -> None:
+def announce_movies(training: MovieTraining, left_out: LeftOut) -> None:
+    """Say what E_movie is trained on."""
     split, config = training.split, training.config
     others = {
         "of no known movie": left_out.unknown,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from m2s_index.cli.output import print_json, say, shown
 
 if TYPE_CHECKING:
     from m2s_index.encoders.training.config import Value
-    from m2s_index.encoders.training.loop import CurvePoint, StepDone
+    from m2s_index.encoders.training.loop import StepDone
     from m2s_index.encoders.training.place import Place
-    from m2s_index.encoders.training.training import Training
+    from m2s_index.encoders.training.training import Finished, Training
 
 _SHOWN_SECONDS = 2.0
 
@@ -69,26 +69,40 @@ class TrainingOptions:
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every training; the command is given them as one ``TrainingOptions``, and its own by name."""
+    return _given(command, (OUT_FILE, *_OPTIONS))
 
+
+def adaptation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same where ``--out`` is a folder."""
+    return _given(command, (OUT_FOLDER, *_OPTIONS))
+
+
+def _given(command: Callable[..., None], options: Iterable[Any]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_given(**values: Any) -> None:
         given = TrainingOptions(**{name: values.pop(name) for name in TrainingOptions.__dataclass_fields__})
         command(given, **values)
 
     decorated: Callable[..., None] = with_given
-    for option in reversed(_OPTIONS):
+    for option in reversed([*options]):
         decorated = option(decorated)
     return decorated
 
 
+OUT_FILE = click.option(
+    "--out",
+    required=True,
+    type=GivenPath(dir_okay=False, path_type=Path),
+    help="The encoder: FILE.safetensors.",
+)
+OUT_FOLDER = click.option(
+    "--out",
+    required=True,
+    type=GivenPath(file_okay=False, path_type=Path),
+    help="A folder for the encoders, the scene pairs and all checkpoints; made if it is not there.",
+)
 _OPTIONS = (
     catalog_option,
-    click.option(
-        "--out",
-        required=True,
-        type=GivenPath(dir_okay=False, path_type=Path),
-        help="The encoder: FILE.safetensors.",
-    ),
     click.option(
         "--preset", default="small", show_default=True, help="Where values come from first: small or paper."
     ),
@@ -115,57 +129,48 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A training that has come to its end."""
+def finished_line(finished: Finished) -> str:
+    """What came of a training, for reading."""
+    first, last = finished.curve[0].loss, finished.curve[-1].loss
+    return (
+        f"{len(finished.curve)} steps, loss {first:.3f} to {last:.3f}, in {finished.seconds:.1f} s → "
+        f"{shown(str(finished.training.out))}"
+    )
 
-    training: Training
-    curve: list[CurvePoint]
-    seconds: float
 
-    def line(self) -> str:
-        """What came of it, for reading."""
-        first, last = self.curve[0].loss, self.curve[-1].loss
-        return (
-            f"{len(self.curve)} steps, loss {first:.3f} to {last:.3f}, in {self.seconds:.1f} s → "
-            f"{shown(str(self.training.out))}"
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """What came of it, for JSON."""
-        return {
-            "out": shown(str(self.training.out)),
-            "curve": shown(str(self.training.curve_path)),
-            "steps": len(self.curve),
-            "first_loss": self.curve[0].loss,
-            "last_loss": self.curve[-1].loss,
-            "seconds": round(self.seconds, 3),
-            "config": self.training.config.as_dict(),
-        }
+def finished_json(finished: Finished) -> dict[str, Any]:
+    """What came of a training, for JSON."""
+    return {
+        "out": shown(str(finished.training.out)),
+        "curve": shown(str(finished.training.curve_path)),
+        "steps": len(finished.curve),
+        "first_loss": finished.curve[0].loss,
+        "last_loss": finished.curve[-1].loss,
+        "seconds": round(finished.seconds, 3),
+        "config": finished.training.config.as_dict(),
+    }
 
 
 def run_training(training: Training, given: TrainingOptions, place: Place, *, unit: str) -> Finished:
     """Run it, with lines on how it goes; ``unit`` names its samples, "shots" say."""
     from m2s_index.encoders.training.training import RunOptions
 
-    begun = time.monotonic()
-    lines = _Lines(unit, speaks=place.processes.is_first)
-    curve = training.run(place, RunOptions(given.resume, given.checkpoint_steps, lines.step, place.processes))
-    return Finished(training, curve, time.monotonic() - begun)
+    lines = StepLines(unit, speaks=place.processes.is_first)
+    return training.finish(place, RunOptions(given.resume, given.checkpoint_steps, lines.step, place.processes))
 
 
 def print_finished(finished: Finished, output_format: str) -> None:
     """Say what came of a training."""
     if output_format == "json":
-        print_json(finished.as_dict())
+        print_json(finished_json(finished))
     else:
-        click.echo(finished.line())
+        click.echo(finished_line(finished))
 
 
-class _Lines:
+class StepLines:
     """A line on how it goes every few seconds, and for the last step."""
 
-    def __init__(self, unit: str, *, speaks: bool) -> None:
+    def __init__(self, unit: str, *, speaks: bool = True) -> None:
         self._unit = unit
         self._speaks = speaks
         self._shown = 0.0

@@ -10,7 +10,13 @@ import click
 
 from m2s_index.cli.options import GivenPath
 from m2s_index.cli.output import print_json, print_table, say
-from m2s_index.cli.train_options import TrainingOptions, run_training, training_options
+from m2s_index.cli.train_options import (
+    TrainingOptions,
+    finished_json,
+    finished_line,
+    run_training,
+    training_options,
+)
 
 if TYPE_CHECKING:
     from m2s_index.encoders.training.held_out import PositiveRanks
@@ -74,7 +80,9 @@ def scene(
         training = prepare_scene_training(source, pairs, config, given.out, resume=given.resume)
         first = place.processes.is_first
         if first:
-            _announce(training, len(pairs))
+            announce_scenes(training)
+            if not len(training.split.held_out):
+                say("not enough held-out pairs: how well films are known that were not trained on is not measured")
         before = training.rank_held_out(training.new_network(), place) if first else None
         finished = run_training(training, given, place, unit="pairs")
         if not first:
@@ -82,9 +90,9 @@ def scene(
         after = training.rank_held_out(read_scene_network(given.out)[0], place)
     if given.output_format == "json":
         ranks = {name: found and asdict(found) for name, found in (("before", before), ("after", after))}
-        print_json(finished.as_dict() | {"held_out": ranks})
+        print_json(finished_json(finished) | {"held_out": ranks})
         return
-    click.echo(finished.line())
+    click.echo(finished_line(finished))
     if before and after:
         print_table(
             ("held-out films", "queries", "AUC", "mean rank", "of"),
@@ -92,15 +100,16 @@ def scene(
         )
 
 
-def _announce(training: SceneTraining, pairs: int) -> None:
+def announce_scenes(training: SceneTraining) -> None:
+    """Say what E_scene is trained on."""
     split, config = training.split, training.config
-    crossing = pairs - len(split.trained) - len(split.held_out)
-    say(
-        f"{len(split.trained)} pairs of {split.scenes} scenes in {split.trained_films} films; "
-        f"{len(split.held_out)} pairs of {split.held_out_films} films held out ({crossing} between both left out)"
-    )
-    if not len(split.held_out):
-        say("not enough held-out pairs: how well films are known that were not trained on is not measured")
+    said = f"{len(split.trained)} pairs of {split.scenes} scenes in {split.trained_films} films"
+    if split.held_out_films:
+        said += (
+            f"; {len(split.held_out)} pairs of {split.held_out_films} films held out "
+            f"({split.crossing} between both left out)"
+        )
+    say(said)
     if config.queue_size < training.queue_asked:
         say(f"queue: {config.queue_size} keys instead of {training.queue_asked}, as there are no more scenes")
     what = (

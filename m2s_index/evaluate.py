@@ -6,7 +6,7 @@ and mean average precision, each with a bootstrap interval over films; and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ Progress = Callable[[str, str, int, int], None]
 
 def evaluate_retrieval(
     catalog: Catalog, vocabularies: Sequence[str], encoder_names: Sequence[str], options: EvaluationOptions, *,
-    on_progress: Progress = lambda encoder, vocabulary, done, total: None,
+    on_progress: Progress = lambda encoder, vocabulary, done, total: None, only: Collection[int] | None = None,
 ) -> RetrievalReport:  # fmt: skip
     """Measure the encoders on the vocabularies.
 
@@ -55,6 +55,7 @@ def evaluate_retrieval(
         encoder_names: in the order of the report; none is the catalogue's default. Differences are to the first.
         options: which scenes, and how intervals are drawn.
         on_progress: told now and then.
+        only: movie ids, of whose scenes alone are queries and gallery; None takes all.
 
     Raises:
         UsageError: an encoder or vocabulary is not there, or a split has no scenes to compare.
@@ -67,6 +68,8 @@ def evaluate_retrieval(
             read_splits(reader, vocabulary, options.query_split, options.gallery_split)
             for vocabulary in dict.fromkeys(vocabularies)
         ]
+        if only is not None:
+            splits = [part.without_movies(set(part.movie_ids.tolist()).difference(only)) for part in splits]
         splits, left_out = _embedded_by_all(reader, encoders, splits)
         results = tuple(_evaluate(reader, encoders, part, options, on_progress) for part in splits)
     return RetrievalReport(options, encoders, results, left_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,7 @@ class ShotFeatureSource:
         encoder_name: str | None = None,
         seed: int = 0,
         sentences: SentenceEncoder | None = None,
+        without: Collection[int] = (),
     ) -> None:
         """Find the films, and the pairs among them.
 
@@ -65,6 +67,7 @@ class ShotFeatureSource:
             encoder_name: whose shot features are read; the catalogue's default where it is None.
             seed: of the pairs that are not similar.
             sentences: what reads synopses; None compares their words.
+            without: ids of films that are left out, and not counted as such.
 
         Raises:
             UsageError: there are no films, features or metadata that pairs could come from, or none of a kind.
@@ -74,8 +77,10 @@ class ShotFeatureSource:
         self._catalog = catalog
         with catalog.read() as session:
             self._encoder = find_encoder(reader_of(session), encoder_name)
-            self._films, self.left_out = _films(session, self._encoder)
-            pairs = title_pairs(session, signal, similar, indexed_only=True, seed=seed, sentences=sentences)
+            self._films, self.left_out = _films(session, self._encoder, without)
+            pairs = title_pairs(
+                session, signal, similar, indexed_only=True, seed=seed, sentences=sentences, without=without
+            )
             self._pairs = _pairs(pairs, self._films, signal)
 
     @property
@@ -112,24 +117,30 @@ class ShotFeatureSource:
             return film_features(reader_of(session), self._encoder, of.movie_id, shots=of.shots, name=of.name)
 
 
-def _films(session: Session, encoder: StoredEncoder) -> tuple[list[_Film], LeftOut]:
+def _films(session: Session, encoder: StoredEncoder, without: Collection[int]) -> tuple[list[_Film], LeftOut]:
     """Films that can be trained on, by content, and how many others there are."""
     embedded = _embedded(reader_of(session), encoder)
     titles = link_movies(session)
     columns = select(MovieRow.id, MovieRow.name, MovieRow.fingerprint)
-    rows = session.execute(columns.order_by(MovieRow.fingerprint, MovieRow.id)).all()
+    found = session.execute(columns.order_by(MovieRow.fingerprint, MovieRow.id)).all()
+    rows = [row for row in found if row.id not in without]
     known = [row for row in rows if row.id in titles]
     if not known:
-        raise UsageError(
-            f"none of the {len(rows)} indexed films is of a movie that metadata is known of: import some with "
-            "'m2s movies import FILE', with the films' file names, or their titles and years, in it"
-        )
+        raise nothing_known(len(rows))
     able = [row for row in known if embedded.get(row.id)]
     films: dict[int, _Film] = {}
     for row in able:
         title_id = titles[row.id]
         films.setdefault(title_id, _Film(row.id, row.name, row.fingerprint, title_id, embedded[row.id]))
     return [*films.values()], LeftOut(len(rows) - len(known), len(known) - len(able), len(able) - len(films))
+
+
+def nothing_known(films: int) -> UsageError:
+    """That metadata is of none of so many indexed films."""
+    return UsageError(
+        f"none of the {films} indexed films is of a movie that metadata is known of: import some with "
+        "'m2s movies import FILE', with the films' file names, or their titles and years, in it"
+    )
 
 
 def _embedded(reader: Reader, encoder: StoredEncoder) -> dict[int, int]:

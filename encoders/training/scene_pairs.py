@@ -40,14 +40,15 @@ class Scenes:
 
 @dataclass(frozen=True)
 class PairSplit:
-    """Pairs int64 [P, 2] of the films that are trained on, and [H, 2] of those held out; a pair of one film of
-    each is in neither.
+    """Pairs int64 [P, 2] of the films that are trained on, and [H, 2] of those held out; ``crossing`` pairs of one
+    film of each are in neither.
     """
 
     trained: Int64Array
     held_out: Int64Array
     trained_films: int
     held_out_films: int
+    crossing: int
 
     @property
     def scenes(self) -> int:
@@ -69,7 +70,9 @@ def split_pairs(pairs: Int64Array, scenes: Scenes, *, share: float, seed: int) -
     count = max(2, round(share * len(known))) if share else 0
     chosen = np.random.default_rng(seed).permutation(known)[:count]
     out = np.isin(films, chosen)
-    return PairSplit(pairs[~out.any(axis=1)], pairs[out.all(axis=1)], max(0, len(known) - count), count)
+    none, both = ~out.any(axis=1), out.all(axis=1)
+    crossing = int((~none & ~both).sum())
+    return PairSplit(pairs[none], pairs[both], max(0, len(known) - count), count, crossing)
 
 
 class ScenePairSampler:

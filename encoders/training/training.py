@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,20 @@ class RunOptions:
     checkpoint_steps: int
     on_step: Callable[[StepDone], None]
     processes: Processes = ALONE
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that has come to its end, its whole curve, and how long it took this time."""
+
+    training: Training
+    curve: list[CurvePoint]
+    seconds: float
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Where the state of the training of an encoder's file is."""
+    return out.with_suffix(".training.safetensors")
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,12 @@ class Training(ABC):
             UsageError, WeightsError: the checkpoint is not this training's.
         """
 
+    def finish(self, place: Place, options: RunOptions) -> Finished:
+        """Run it, by the clock; raises as ``run`` does."""
+        begun = time.monotonic()
+        curve = self.run(place, options)
+        return Finished(self, curve, time.monotonic() - begun)
+
     @property
     def plan(self) -> Plan:
         """The config's epochs as steps."""
@@ -84,7 +105,7 @@ class Training(ABC):
     @property
     def checkpoint_path(self) -> Path:
         """Where the state is while it is trained, beside the encoder that comes of it."""
-        return self.out.with_suffix(".training.safetensors")
+        return checkpoint_path(self.out)
 
     @property
     def curve_path(self) -> Path:

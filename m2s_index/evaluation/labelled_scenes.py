@@ -101,6 +101,14 @@ def read_splits(reader: Reader, vocabulary: str, query_split: str, gallery_split
     return LabelledSplits(vocabulary, values, *(_scenes(side, values, films) for side in sides))
 
 
+def labelled_movies(reader: Reader) -> dict[str, set[int]]:
+    """The ids of the movies that have scenes with labels, by vocabulary, less the one that says of which film."""
+    found: dict[str, set[int]] = {}
+    for vocabulary, movie_id in reader.rows(_LABELLED, (FILM_VOCABULARY,)):
+        found.setdefault(vocabulary, set()).add(movie_id)
+    return found
+
+
 def read_vectors(reader: Reader, encoder: StoredEncoder, scenes: LabelledScenes) -> Float32Array:
     """The scenes' stored vectors: float32 [N, D], row i for scene i. Their movies are all embedded.
 
@@ -162,12 +170,13 @@ def _film_numbers(reader: Reader, movie_ids: set[int]) -> dict[int, int]:
     return {movie_id: numbers[key] for movie_id, key in keys.items()}
 
 
-_LABELS = (
-    "SELECT s.id, s.movie_id, l.value, l.split FROM labels l JOIN scenes s ON s.movie_id = l.movie_id "
-    "WHERE l.vocabulary = ? AND (l.start_seconds IS NULL OR "
+_CARRIED = (
+    "FROM labels l JOIN scenes s ON s.movie_id = l.movie_id WHERE (l.start_seconds IS NULL OR "
     "((s.start_seconds + s.end_seconds) / 2 >= l.start_seconds "
-    "AND (s.start_seconds + s.end_seconds) / 2 < l.end_seconds)) ORDER BY l.id, s.id"
+    "AND (s.start_seconds + s.end_seconds) / 2 < l.end_seconds))"
 )
+_LABELS = f"SELECT s.id, s.movie_id, l.value, l.split {_CARRIED} AND l.vocabulary = ? ORDER BY l.id, s.id"
+_LABELLED = f"SELECT DISTINCT l.vocabulary, l.movie_id {_CARRIED} AND l.vocabulary <> ? ORDER BY 1, 2"
 _VOCABULARIES = "SELECT DISTINCT vocabulary FROM labels ORDER BY vocabulary"
 _FILMS = "SELECT movie_id, value FROM labels WHERE vocabulary = ? AND start_seconds IS NULL"
 _NAME = "SELECT name FROM movies WHERE id = ?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class EmbeddedSynopses:
     vectors: Float32Array
     unrelated: float
 
-    @property
+    @cached_property
     def sizes(self) -> Float64Array:
         """1 where there is a synopsis, else 0: float64 [movies]."""
         return self.vectors.any(axis=1).astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,19 +90,22 @@ def title_pairs(
     indexed_only: bool,
     seed: int = 0,
     sentences: SentenceEncoder | None = None,
+    without: Collection[int] = (),
 ) -> list[TitlePair]:
     """Every title with its ``count`` most similar, each pair once, and then as many that are not similar.
 
     Args:
         indexed_only: pairs among titles that films are indexed of; what is similar still comes from all ratings.
+        seed: of the pairs that are not similar.
         sentences: what reads synopses; None compares their words.
+        without: ids of indexed films that count as not indexed.
 
     Raises:
         UsageError: nothing is stored that the signal could come from, or it is not of synopses.
         MissingExtraError: what the signal needs is not installed.
         EncoderError: the sentence encoder cannot be loaded or run.
     """
-    titles = _Titles(session)
+    titles = _Titles(session, without)
     signal, rows = titles.signal(signal_name, sentences), np.arange(len(titles.known))
     if indexed_only:
         rows = titles.indexed_rows()
@@ -114,10 +118,19 @@ def title_pairs(
     ]
 
 
+def known_signals(session: Session, movie_ids: Collection[int]) -> dict[str, int]:
+    """Of how many of some indexed films each signal knows something, by its name, in the order of SIGNALS."""
+    titles = {title_id for movie_id, title_id in link_movies(session).items() if movie_id in movie_ids}
+    return {
+        name: len(titles.intersection(title_id for (title_id,) in reader_of(session).rows(query)))
+        for name, query in _KNOWN.items()
+    }
+
+
 class _Titles:
     """All titles by id, in the order of a signal's rows."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, without: Collection[int] = ()) -> None:
         self._session = session
         self._reader = reader_of(session)
         query = "SELECT id, imdb_id, title, year FROM titles ORDER BY id"
@@ -126,7 +139,8 @@ class _Titles:
         names = dict(self._reader.rows("SELECT id, name FROM movies"))
         self._movies: dict[int, list[str]] = {}
         for movie_id, title_id in link_movies(session).items():
-            self._movies.setdefault(title_id, []).append(names[movie_id])
+            if movie_id not in without:
+                self._movies.setdefault(title_id, []).append(names[movie_id])
 
     def movies(self, row: int) -> tuple[str, ...]:
         """The stems of the indexed films of a title."""
@@ -178,6 +192,12 @@ def _synopses(reader: Reader) -> list[str]:
 
 SIGNALS = {"cowatch": _cowatch, "genre": _genre, "synopsis": _synopsis}
 """How movies can be similar, each from a reader and the row of each title id."""
+_KNOWN = {
+    "cowatch": "SELECT title_id FROM title_ratings",
+    "genre": "SELECT title_id FROM title_genres",
+    "synopsis": "SELECT id FROM titles WHERE trim(coalesce(synopsis, '')) <> ''",
+}
+"""The titles that each of them knows something of."""
 _NEEDS = {"cowatch": "ratings", "genre": "genres", "synopsis": "synopses"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,7 @@ def similar_films(
     encoder_name: str | None = None,
     features_of: EncoderIdentity | None = None,
     sentences: SentenceEncoder | None = None,
+    without: Collection[int] = (),
 ) -> SimilarFilms:
     """Every indexed film with the indexed films of the ``count`` movies that are most similar to its own.
 
@@ -82,6 +84,7 @@ def similar_films(
         encoder_name: whose shot features are to be mined; the catalogue's default where it is None.
         features_of: the encoder that they have to be of, whatever it is called here; None where any will do.
         sentences: what reads synopses; None compares their words.
+        without: ids of films that are left out.
 
     Raises:
         UsageError: no metadata is known that the signal could come from, no two films that can be mined are
@@ -99,7 +102,7 @@ def similar_films(
                 f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes: "
                 "name one that sees shots with --encoder"
             )
-        pairs = _similar_movies(session, signal, count, sentences)
+        pairs = _similar_movies(session, signal, count, sentences, without)
         named = {movie_id for pair in pairs for movie_id in pair}
         usable = {movie_id for movie_id in named if shots.get(movie_id, 0) >= WINDOW_SHOTS}
         not_embedded = len(named - shots.keys())
@@ -136,12 +139,12 @@ def _encoder(reader: Reader, name: str | None, features_of: EncoderIdentity | No
 
 
 def _similar_movies(
-    session: Session, signal: str, count: int, sentences: SentenceEncoder | None
+    session: Session, signal: str, count: int, sentences: SentenceEncoder | None, without: Collection[int]
 ) -> list[tuple[int, int]]:
     """Movie ids of films whose titles are similar; a title may have several films."""
-    found = title_pairs(session, signal, count, indexed_only=True, sentences=sentences)
+    found = title_pairs(session, signal, count, indexed_only=True, sentences=sentences, without=without)
     titles = [pair for pair in found if pair.similar]
-    links = link_movies(session)
+    links = {movie_id: title_id for movie_id, title_id in link_movies(session).items() if movie_id not in without}
     if not titles:
         indexed = len(session.scalars(select(MovieRow.id)).all())
         raise UsageError(
