@@ -87,7 +87,7 @@ def _intervals(result: VocabularyResult) -> Table:
                 encoder.over_labels,
             ]
         for row in shown:
-            cells = (Cell(_with_interval(figure)) for figure in row.measures.named().values())
+            cells = (Cell(with_interval(figure)) for figure in row.measures.named().values())
             rows.append((Cell(encoder.encoder.name), Cell(row.label), *cells))
     header = ("encoder", "mean", *(MEASURES[name] for name in result.encoders[0].all_queries.measures.named()))
     title = f"{result.vocabulary}: means and 95 % intervals over films, per cent"
@@ -100,7 +100,7 @@ def _differences(result: VocabularyResult) -> Table:
     def cells(difference: Difference) -> tuple[Cell, ...]:
         figures = difference.measures.named().values()
         name = f"{difference.encoder} − {difference.baseline}"
-        return Cell(name), *(Cell(_with_interval(figure, sign="+")) for figure in figures)
+        return Cell(name), *(Cell(with_interval(figure, sign="+")) for figure in figures)
 
     rows = tuple(cells(difference) for difference in result.differences)
     header = ("difference", *(MEASURES[name] for name in result.differences[0].measures.named()))
@@ -116,6 +116,7 @@ def _best(values: list[float]) -> list[Cell]:
     return [Cell(text, best=differ and text == highest) for text in texts]
 
 
-def _with_interval(figure: Figure, sign: str = "") -> str:
+def with_interval(figure: Figure, sign: str = "") -> str:
+    """A figure and its interval, where there is one."""
     text = f"{figure.value:{sign}.2f}"
     return text if figure.low is None else f"{text} [{figure.low:{sign}.2f}, {figure.high:{sign}.2f}]"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from m2s_index.cli.before_after import before_after_json, print_before_after
 from m2s_index.cli.movies import import_found, import_line
 from m2s_index.cli.options import GivenPath
-from m2s_index.cli.output import print_json, print_table, say, shown
+from m2s_index.cli.output import print_json, say, shown
 from m2s_index.cli.sentences import open_sentence_encoder, sentence_option
 from m2s_index.cli.train_mine import mining_lines
 from m2s_index.cli.train_movie import announce_movies
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from m2s_index.encoders.training.config import Value
     from m2s_index.encoders.training.loop import StepDone
     from m2s_index.encoders.training.training import Training
-    from m2s_index.evaluation.retrieval_report import Figure, RetrievalReport
 
-KS = (1, 5, 10)
 Group = Literal["movie", "scene"]
 
 
@@ -118,25 +117,23 @@ def adapt(
     for failure in built.failures:
         say(f"failed: {shown(failure.error)}")
     if given.output_format == "json":
-        print_json(
-            {
-                "signal": signal,
-                "encoder": shown(name),
-                "movie": finished_json(adapted.movie),
-                "pairs": {"out": shown(str(written.pairs)), "pairs": adapted.pairs},
-                "scene": finished_json(adapted.scene),
-                "embedded": built.embedded,
-                "failures": [{"path": shown(f.path), "error": shown(f.error)} for f in built.failures],
-                "held_out": None if report is None else _held_out_json(report, len(held_out.movie_ids)),
-            }
-        )
+        said = {
+            "signal": signal,
+            "encoder": shown(name),
+            "movie": finished_json(adapted.movie),
+            "pairs": {"out": shown(str(written.pairs)), "pairs": adapted.pairs},
+            "scene": finished_json(adapted.scene),
+            "embedded": built.embedded,
+            "failures": [{"path": shown(f.path), "error": shown(f.error)} for f in built.failures],
+        }
+        print_json(said | {"held_out": report and before_after_json(report, len(held_out.movie_ids))})
     else:
         click.echo(f"E_movie: {finished_line(adapted.movie)}")
         click.echo(f"{adapted.pairs} scene pairs → {shown(str(written.pairs))}")
         click.echo(f"E_scene: {finished_line(adapted.scene)}")
         click.echo(f"{built.embedded} films embedded by {shown(name)}")
-        if report is not None:
-            _print_table(report, len(held_out.movie_ids))
+        if report:
+            print_before_after(report, len(held_out.movie_ids))
     click.get_current_context().exit(1 if built.failures else 0)
 
 
@@ -163,47 +160,3 @@ def _held_out_line(held_out: HeldOut, share: float) -> str:
     if not share:
         return "no film is held out: precision is not measured"
     return "fewer than two films have labels ('m2s labels import' adds some): precision is not measured"
-
-
-def _print_table(report: RetrievalReport, films: int) -> None:
-    """Precision over all queries by both encoders, vocabulary by vocabulary, chance first."""
-    names = [shown(encoder.name) for encoder in report.encoders]
-    rows: list[tuple[Any, ...]] = []
-    for result in report.vocabularies:
-        before, after = result.encoders
-        chance = f"{before.all_queries.chance:.1f}"
-        rows.append((result.vocabulary, "chance", chance, chance, chance))
-        for name, encoder in (("before", before), ("after", after)):
-            figures = [f"{encoder.all_queries.measures.at(k).value:.1f}" for k in KS]
-            rows.append(("", name, *figures))
-        (difference,) = result.differences
-        rows.append(("", "difference", *(_with_interval(difference.measures.at(k)) for k in KS)))
-    print_table(
-        (f"{films} held-out films", "", *(f"P@{k}" for k in KS)),
-        rows,
-        title=f"precision in per cent among other films' scenes, before by {names[0]}, after by {names[1]}",
-    )
-
-
-def _with_interval(figure: Figure) -> str:
-    text = f"{figure.value:+.1f}"
-    return text if figure.low is None else f"{text} [{figure.low:+.1f}, {figure.high:+.1f}]"
-
-
-def _held_out_json(report: RetrievalReport, films: int) -> dict[str, Any]:
-    """The table for JSON: per cent, and points with their intervals for the difference."""
-    vocabularies = {}
-    for result in report.vocabularies:
-        before, after = (encoder.all_queries for encoder in result.encoders)
-        (difference,) = result.differences
-        named = {f"p@{k}": difference.measures.at(k) for k in KS}
-        vocabularies[result.vocabulary] = {
-            "queries": before.queries,
-            "chance": before.chance,
-            "before": {f"p@{k}": before.measures.at(k).value for k in KS},
-            "after": {f"p@{k}": after.measures.at(k).value for k in KS},
-            "difference": {name: figure.value for name, figure in named.items()}
-            | {"intervals": {n: None if f.low is None else [f.low, f.high] for n, f in named.items()}},
-        }
-    names = (encoder.name for encoder in report.encoders)
-    return {"films": films, "encoders": [shown(name) for name in names], "vocabularies": vocabularies}

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from sqlalchemy import select
@@ -103,12 +102,8 @@ def choose_signal(catalog: Catalog) -> str:
     return max(known, key=lambda name: known[name])
 
 
-class MiningHook(Protocol):
-    """Sees mining go by."""
-
-    def __call__(self, similar: SimilarFilms, mined: Iterator[MinedFilms]) -> Iterator[MinedFilms]:
-        """The same as ``mined``."""
-        ...
+MiningHook = Callable[[SimilarFilms, Iterator[MinedFilms]], Iterator[MinedFilms]]
+"""Sees mining go by, and gives back what it sees."""
 
 
 @dataclass(eq=False)

@@ -20,8 +20,19 @@ from story_films import make_story_catalog, write_table
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from m2s_index.adaptation import HeldOut, choose_signal, hold_out, measure_held_out  # noqa: E402
+from m2s_index.adaptation import (  # noqa: E402
+    CatalogAdaptation,
+    HeldOut,
+    choose_signal,
+    hold_out,
+    measure_held_out,
+)
 from m2s_index.catalog import Catalog  # noqa: E402
+from m2s_index.encoders.training import movie_config  # noqa: E402
+from m2s_index.encoders.training.adapt import AdaptationFiles, adapt  # noqa: E402
+from m2s_index.encoders.training.place import Place  # noqa: E402
+from m2s_index.encoders.training.processes import Processes  # noqa: E402
+from m2s_index.encoders.training.scene_config import resolve_config  # noqa: E402
 from m2s_index.errors import UsageError  # noqa: E402
 from m2s_index.evaluate import evaluate_retrieval  # noqa: E402
 from m2s_index.evaluation.retrieval_report import EvaluationOptions  # noqa: E402
@@ -141,9 +152,9 @@ def test_table_for_reading(m2s, adapted):
     assert "0 films embedded" in again.stdout
     rows = [line.split() for line in again.stdout.splitlines()]
     place = ran.json()["held_out"]["vocabularies"]["place"]
-    assert ["place", "chance", *3 * [f"{place['chance']:.1f}"]] in rows
+    assert ["place", "chance", *3 * [f"{place['chance']:.2f}"]] in rows
     for side in ("before", "after"):
-        assert [side, *(f"{place[side][k]:.1f}" for k in ("p@1", "p@5", "p@10"))] in rows
+        assert [side, *(f"{place[side][k]:.2f}" for k in ("p@1", "p@5", "p@10"))] in rows
     assert sum(row[:1] == ["difference"] for row in rows) == 2
 
 
@@ -221,6 +232,26 @@ def test_files_of_another_adaptation(m2s, story, adapted, tmp_path):
     blocked.write_text("")
     ran = m2s(*arguments(folder / "catalog", blocked / "out"))
     assert (ran.status, "cannot be made" in ran.stderr) == (2, True)
+
+
+def test_an_adaptation_is_of_shots_and_runs_alone(adapted, tmp_path, m2s):
+    """Key frames are another training's, and several processes are for the single trainings: both are refused."""
+    folder, _ = adapted
+    ran = m2s(*arguments(folder / "catalog", tmp_path / "out", "--set", "scene.architecture=frames"))
+    assert (ran.status, "architecture 'frames': an adaptation is of shots" in ran.stderr) == (2, True)
+    several = Place(torch.device("cpu"), False, Processes(rank=0, count=2))
+    with Catalog.open(folder / "catalog") as catalog, pytest.raises(UsageError, match="runs in one process"):
+        adapt(
+            CatalogAdaptation(catalog, HeldOut()),
+            movie_config.PRESETS["small"],
+            resolve_config("small", "shots", {}),
+            AdaptationFiles(tmp_path / "out"),
+            several,
+            resume=False,
+            checkpoint_steps=1,
+            begin=lambda training: lambda done: None,
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def strangers(folder):
