@@ -1,7 +1,14 @@
-"""A world of procedural films as two catalogues, one to train on and one held out, made by m2s's own commands."""
+"""A world of procedural films as two catalogues, one to train on and one held out, made by m2s's own commands.
+
+    python benchmarks/story_catalogs.py DIR [--films 100] [--seed 0]
+
+makes one catalogue, DIR/m2s-catalog, with labels, and DIR/movies.csv, which is not imported: what the README's
+``m2s train adapt`` begins with.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import io
@@ -41,6 +48,13 @@ def make_catalogs(seed: int, *, trained: int, held_out: int, folder: Path) -> St
         _index(catalog, films, folder / f"{catalog.name}-films")
     _import_metadata(catalogs.trained, world, trained, folder)
     return catalogs
+
+
+def make_catalog(seed: int, *, films: int, folder: Path) -> None:
+    """Render a world of so many films into ``folder``, index their true shots, write down what is known of them."""
+    world = make_world(seed, films=films)
+    _index(folder / "m2s-catalog", world.films, folder / "films")
+    _write_movies(folder / "movies.csv", world.films)
 
 
 def _index(catalog: Path, films: Sequence[StoryFilm], folder: Path) -> None:
@@ -83,13 +97,9 @@ def _import_metadata(catalog: Path, world: World, films: int, folder: Path) -> N
     """A table of genres and synopses, and MovieLens's files for the ratings."""
     lens = folder / "movielens"
     lens.mkdir()
-    known = list(enumerate(world.films[:films], start=1))
-    _write(
-        folder / "movies.csv",
-        ("movie", "title", "year", "genres", "synopsis", "imdb_id"),
-        ((f.spec.file_name, f.spec.title, 2000, f.genre, f.synopsis, f"tt{number:07}") for number, f in known),
-    )
-    _write(lens / "links.csv", ("movieId", "imdbId", "tmdbId"), ((n, f"{n:07}", n) for n, _ in known))
+    _write_movies(folder / "movies.csv", world.films[:films])
+    numbers = range(1, films + 1)
+    _write(lens / "links.csv", ("movieId", "imdbId", "tmdbId"), ((n, f"{n:07}", n) for n in numbers))
     _write(
         lens / "ratings.csv",
         ("userId", "movieId", "rating", "timestamp"),
@@ -98,8 +108,33 @@ def _import_metadata(catalog: Path, world: World, films: int, folder: Path) -> N
     m2s("movies", "import", folder / "movies.csv", lens, "--catalog", catalog)
 
 
+def _write_movies(path: Path, films: Sequence[StoryFilm]) -> None:
+    _write(
+        path,
+        ("movie", "title", "year", "genres", "synopsis", "imdb_id"),
+        (
+            (film.spec.file_name, film.spec.title, 2000, film.genre, film.synopsis, f"tt{number:07}")
+            for number, film in enumerate(films, start=1)
+        ),
+    )
+
+
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--films", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    make_catalog(arguments.seed, films=arguments.films, folder=arguments.folder)
+
+
+if __name__ == "__main__":
+    main()
