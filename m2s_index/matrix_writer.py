@@ -16,16 +16,20 @@ from m2s_index.types import EncoderIdentity, FilmVectors, Float32Array
 def register_encoder(session: Session, identity: EncoderIdentity) -> StoredEncoder:
     """The catalogue's entry for an encoder, made where it is new; the first one becomes the default.
 
-    An encoder whose name is taken by another identity (other weights, say) is stored as "name@12345678".
+    A name is that of the identity which had it last: a file that was trained anew goes by its path, and what the
+    catalogue has of its old weights is then called "name@12345678".
     """
     key = identity_key(identity)
     row = session.scalar(select(EncoderRow).where(EncoderRow.key == key))
-    if row is None:
-        taken = session.scalar(select(EncoderRow.id).where(EncoderRow.name == identity.name))
-        name = identity.name if taken is None else f"{identity.name}@{key[:8]}"
-        row = EncoderRow(name=name, identity=identity_text(identity), key=key)
-        session.add(row)
+    named = session.scalar(select(EncoderRow).where(EncoderRow.name == identity.name))
+    if named is not None and named is not row:
+        named.name = f"{identity.name}@{named.key[:8]}"
         session.flush()
+    if row is None:
+        row = EncoderRow(identity=identity_text(identity), key=key)
+        session.add(row)
+    row.name = identity.name
+    session.flush()
     if default_encoder(reader_of(session)) is None:
         set_setting(session, "default_encoder", str(row.id))
     return StoredEncoder(row.id, row.name, identity)

@@ -20,6 +20,7 @@ from tiny_films import write_tiny_film
 from m2s_index.catalog import Catalog
 from m2s_index.errors import CatalogError
 from m2s_index.lock import BuildLock
+from m2s_index.matrices import identity_key, list_encoders
 from m2s_index.settings import saved_options
 from m2s_index.types import EncoderIdentity, Float32Array, Image
 
@@ -332,7 +333,7 @@ def test_first_build_sets_the_default_encoder_and_use_changes_it(own_films, tmp_
 
 
 def test_encoder_of_the_same_name_with_other_weights_is_another(own_films, tmp_path):
-    """A changed model is stored beside the old one, whose vectors stay."""
+    """A changed model is stored beside the old one, whose vectors stay; the name is that of the last one used."""
 
     class Changed(MeanColour):
         @property
@@ -343,10 +344,16 @@ def test_encoder_of_the_same_name_with_other_weights_is_another(own_films, tmp_p
     library_build(folder, MeanColour(), [own_films / "Short.mp4"])
     result = library_build(folder, Changed())
     assert result.embedded == 1
-    names = list(encoders(folder))
-    assert names[0] == "colour"
-    assert names[1].startswith("colour@")
     assert len(contents(folder)["Short.mp4"]["embeddings"]) == 2
+
+    def weights() -> dict[str, str]:
+        with Catalog.open(folder) as catalog, catalog.reader() as reader:
+            return {known.name: known.identity.weights_sha256 for known in list_encoders(reader)}
+
+    old, new = (identity_key(encoder.identity)[:8] for encoder in (MeanColour(), Changed()))
+    assert weights() == {f"colour@{old}": "", "colour": "ab" * 32}
+    assert library_build(folder, MeanColour()).embedded == 0
+    assert weights() == {"colour": "", f"colour@{new}": "ab" * 32}
 
 
 def test_encoder_that_gives_nonsense_fails_film_by_film(films, tmp_path):
