@@ -15,19 +15,23 @@ pytest.importorskip("torch")
 pytest.importorskip("kornia")
 pytest.importorskip("sklearn")
 
-PIECE_SECONDS = 40
-SHOT_SECONDS = 2
+PIECE_SECONDS = 20
+MOST_PIECES = 10
+SHOT_SECONDS = 0.5
+BITEXACT = {"fflags": "bitexact"}
+"""Films are trained on in the order of their contents' hash, and Matroska has random ids."""
 FILMS = {
-    "big_buck_bunny_2008_full_252p.mp4": ("Big Buck Bunny", 2008, "Animation|Comedy|Short"),
-    "penny_and_chip_compilation_360p.mp4": ("Penny and Chip", 2017, "Animation|Family"),
-    "elephants_dream_2006_first72s_360p.ts": ("Elephants Dream", 2006, "Sci-Fi|Drama"),
+    "big_buck_bunny_2008_full_252p.mp4": ("Big Buck Bunny", 2008, "Comedy|Short"),
+    "penny_and_chip_compilation_360p.mp4": ("Penny and Chip", 2017, "Family|Musical"),
+    "elephants_dream_2006_first72s_360p.ts": ("Elephants Dream", 2006, "Drama|Mystery"),
     "tears_of_steel_2012_battle_332p.webm": ("Tears of Steel", 2012, "Sci-Fi|Action"),
+    "sintel_2010_trailer_204p.mp4": ("Sintel", 2010, "Fantasy|Adventure"),
 }
-"""Title, year and genres: each piece of a film is a movie of these."""
+"""Title, year and genres: each piece of a film is a movie of these, and similar to the other pieces alone."""
 
 
 def pieces(source: Path, folder: Path) -> list[Path]:
-    """A film's own packets in files of some forty seconds, each from a key frame on."""
+    """A film's own packets in files of some twenty seconds, each from a key frame on; the same to the bit each time."""
     made: list[Path] = []
     with av.open(str(source)) as film:
         stream = film.streams.video[0]
@@ -38,8 +42,10 @@ def pieces(source: Path, folder: Path) -> list[Path]:
             if packet.is_keyframe and (target is None or (packet.dts - first) * packet.time_base >= PIECE_SECONDS):
                 if target:
                     target.close()
+                if len(made) == MOST_PIECES:
+                    return made
                 made.append(folder / f"{source.stem.split('_')[0]} {len(made) + 1}.mkv")
-                target, first = av.open(str(made[-1]), "w"), packet.dts
+                target, first = av.open(str(made[-1]), "w", container_options=BITEXACT), packet.dts
                 copy = target.add_stream_from_template(stream)
             assert target
             packet.pts, packet.dts = (packet.pts or packet.dts) - first, packet.dts - first
@@ -51,7 +57,7 @@ def pieces(source: Path, folder: Path) -> list[Path]:
 
 
 def list_cuts(film: Path, folder: Path) -> None:
-    """A cut list of shots of two seconds: so short a film has few of its own."""
+    """A cut list of shots of half a second: so short a film has few of its own."""
     with VideoReader(film) as reader:
         step = round(SHOT_SECONDS * reader.info.frame_rate)
         frames = sum(1 for _ in reader.frames())
@@ -109,9 +115,8 @@ def test_from_films_and_metadata_to_a_taught_catalogue(films, shared_data, tmp_p
     assert ran("movies", "import", films / "movies.csv")["indexed"] == built["movies"]["indexed"]
 
     e_shot, e_movie, e_scene = (tmp_path / f"e_{name}.safetensors" for name in ("shot", "movie", "scene"))
-    shot = ran("train", "shot", "--set", "epochs=8", "--threads", "1", "--out", e_shot)
-    # So small a network has hardly begun after eight epochs.
-    assert fall(shot, 8) < 0.98
+    shot = ran("train", "shot", "--set", "epochs=4", "--threads", "1", "--out", e_shot)
+    assert fall(shot, 4) < 0.9
     ran("index", "build", "--encoder", e_shot, "--threads", "1")
     movie = ran("train", "movie", "--signal", "genre", "--encoder", e_shot, "--threads", "1", "--out", e_movie)
     assert fall(movie, 60) < 0.9
@@ -121,8 +126,8 @@ def test_from_films_and_metadata_to_a_taught_catalogue(films, shared_data, tmp_p
     mined = ran("train", "mine", "--movie-encoder", e_movie, "--out", pairs, "--html", page)
     assert mined["pairs"] >= 100
     assert page.read_text("utf-8").count("<img") >= 18 * 100
-    # Of features that know more than so little training gives.
-    scene = ran("train", "scene", "--pairs", pairs, "--held-out", "0.4", "--threads", "1", "--out", e_scene)
+    given = ("--pairs", pairs, "--encoder", e_shot, "--held-out", "0.4", "--threads", "1")
+    scene = ran("train", "scene", *given, "--out", e_scene)
     assert fall(scene, 20) < 0.9
     assert scene["held_out"]["after"]["queries"] > 30
     assert scene["held_out"]["after"]["auc"] > 0.6
