@@ -127,6 +127,12 @@ def scenes_by_id(reader: Reader, scene_ids: list[int]) -> dict[int, tuple[Scene,
     return {row[0]: (_as_scene(row), row[8], row[9]) for row in reader.rows(query, (json_list(scene_ids),))}
 
 
+def movies_by_id(reader: Reader, movie_ids: list[int]) -> list[MovieReference]:
+    """Movies in order of their ids; ids that there are none of are left out."""
+    query = f"{_MOVIES} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"  # noqa: S608 - constants
+    return _movies(reader, query, (json_list(movie_ids),))
+
+
 def scenes_of_movie(reader: Reader, movie_id: int) -> list[Scene]:
     """A movie's scenes in order."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from catalog_contents import sql
 from catalog_factory import add, make_encoder, unit_rows
 from place_films import write_place_films
 from scipy.stats import kstest
@@ -43,9 +44,9 @@ def folder(tmp_path):
     return tmp_path / "catalog"
 
 
-def read(folder):
+def read(folder, *, windows=False):
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
-        return read_background(reader, find_encoder(reader, None))
+        return read_background(reader, find_encoder(reader, None), windows=windows)
 
 
 def test_unrelated_films(folder):
@@ -121,6 +122,61 @@ def test_least_percentile(folder, m2s):
         assert (ran.status, "a percentile is from 0 to 100" in ran.stderr) == (2, True)
 
 
+@pytest.fixture
+def long_films(tmp_path):
+    """Films of 31, 22 and 12 shots and one of 8, too short for a window; shots 9 to 13 of the first are black."""
+    random = np.random.default_rng(5)
+    shots = {"ant": 31, "bee": 22, "cat": 12, "dog": 8}
+    features = {name: random.standard_normal((count, 6)).astype(np.float16) for name, count in shots.items()}
+    with Catalog.open(tmp_path / "long", create=True) as catalog:
+        for name, rows in features.items():
+            add(catalog, f"/{name}.mp4", rows.astype(np.float32), encoder=ENCODER)
+    sql(tmp_path / "long", "UPDATE shots SET junk = CASE WHEN movie_id = 1 AND \"index\" BETWEEN 9 AND 13 "
+                           "THEN 'black' ELSE '' END")  # fmt: skip
+    return tmp_path / "long", {name: rows.astype(float) for name, rows in features.items()}
+
+
+def test_background_of_windows(long_films):
+    """Windows of nine shots that do not overlap, of each film from its first shot on, without junk, by loops; a
+    pair of windows, wherever they begin, is measured against these.
+    """
+    folder, features = long_films
+    unit = {name: rows / np.linalg.norm(rows, axis=1)[:, None] for name, rows in features.items()}
+    wanted = {"ant": (0, 18), "bee": (0, 9), "cat": (0,)}
+    means = {name: [unit[name][i : i + 9].mean(axis=0) for i in starts] for name, starts in wanted.items()}
+    scores = [
+        x @ y for a, b in (("ant", "bee"), ("ant", "cat"), ("bee", "cat")) for x in means[a] for y in means[b]
+    ]
+    found = read(folder, windows=True)
+    assert found.pairs.ascending == pytest.approx(sorted(scores), abs=1e-6)
+
+    def nearness(name, window):
+        others = [window @ other for film in means if film != name for other in means[film]]
+        return np.mean(sorted(others)[-10:])
+
+    with Catalog.open(folder) as catalog:
+        pairs = film_pairs(catalog, "ant", "bee", PairOptions(keep=1.0, windows=True)).pairs
+    assert len(pairs) > 1
+    for pair in pairs:
+        ends = [
+            (name, unit[name][at.index : at.index + 9].mean(axis=0))
+            for name, at in zip(("ant", "bee"), (pair.a, pair.b), strict=True)
+        ]
+        assert pair.score == pytest.approx(ends[0][1] @ ends[1][1], abs=1e-6)
+        assert pair.csls == pytest.approx(2 * pair.score - nearness(*ends[0]) - nearness(*ends[1]), abs=1e-6)
+        assert pair.percentile == pytest.approx(100 * np.mean(np.array(scores) < pair.score))
+
+
+def test_least_percentile_of_windows(long_films, m2s):
+    """Only pairs of windows of at least that percentile."""
+    arguments = ("pairs", "ant", "bee", "--windows", "--keep", "1", "--json", "--catalog", long_films[0])
+    everything = m2s(*arguments).json()["pairs"]
+    least = everything[0]["percentile"]
+    left = m2s(*arguments, "--min-percentile", str(least)).json()["pairs"]
+    assert left == [pair for pair in everything if pair["percentile"] >= least]
+    assert 0 < len(left) < len(everything)
+
+
 def test_query_that_finds_nothing(folder, m2s):
     """No hits, exit status 0, and a line that says how near the nearest was; percentiles where there are hits."""
     query = ("query", "--scene", "ant#0", "--other-movies", "-k", "4", "--catalog", folder)
@@ -182,9 +238,9 @@ def places(tmp_path_factory, m2s):
     return {name: folder / f"{name}.catalog" for name in ("gallery", "others")}
 
 
-def of_places(folder):
-    """A catalogue's background and the place of each of its scenes."""
-    found = read(folder)
+def of_places(folder, *, windows=False):
+    """A catalogue's background and the place of each of its scenes or windows."""
+    found = read(folder, windows=windows)
     with Catalog.open(folder) as catalog, catalog.reader() as reader:
         genres = dict(reader.rows("SELECT movie_id, genre FROM movie_genres"))
     return found, np.array([genres[movie_id] for movie_id in found.movie_ids.tolist()])
@@ -196,6 +252,34 @@ def test_percentiles_of_unrelated_scenes_are_uniform(places, seed):
     """Scenes of films that the background has not seen, each in one pair at most, of different places."""
     background, _ = of_places(places["gallery"])
     others, place = of_places(places["others"])
+    first, second = np.random.default_rng(seed).permutation(len(place)).reshape(2, -1)
+    unlike = place[first] != place[second]
+    scores = paired_scores(others.vectors[first[unlike]], others.vectors[second[unlike]], "cosine")
+    assert len(scores) >= 20
+    assert kstest(background.pairs.percentiles(scores) / 100, "uniform").pvalue > 0.01
+
+
+@pytest.fixture(scope="module")
+def long_places(tmp_path_factory, m2s):
+    """Two catalogues of 26 films in thirteen places, two windows of nine shots each, by the encoder gist."""
+    folder = tmp_path_factory.mktemp("long")
+    for name, seed in (("gallery", 1000), ("others", 5000)):
+        write_place_films(folder / name, PLACES, 2, seed, shots=18)
+        ran = m2s(
+            "index", "build", folder / name, "--metadata", folder / name / "movies.csv", "--workers", "2",
+            "--catalog", folder / f"{name}.catalog",
+        )  # fmt: skip
+        assert ran.status == 0, ran.stderr
+    return {name: folder / f"{name}.catalog" for name in ("gallery", "others")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_percentiles_of_unrelated_windows_are_uniform(long_places, seed):
+    """Windows of films that the background has not seen, each in one pair at most, of different places."""
+    background, _ = of_places(long_places["gallery"], windows=True)
+    others, place = of_places(long_places["others"], windows=True)
+    assert len(place) == 52
     first, second = np.random.default_rng(seed).permutation(len(place)).reshape(2, -1)
     unlike = place[first] != place[second]
     scores = paired_scores(others.vectors[first[unlike]], others.vectors[second[unlike]], "cosine")

@@ -1,6 +1,7 @@
 """How unusual a score is in this catalogue: raw scores differ between encoders, films and catalogues.
 
-The background is what scenes of unrelated films score with each other. Two measures come of it (docs/pairs.md):
+The background is what scenes of unrelated films score with each other, or windows of nine shots where windows are
+compared. Two measures come of it (docs/pairs.md):
 
 - the percentile of a score s: 100 · (b₋ + b₌ / 2) / B, where of B scores of the background b₋ are lower and b₌
   equal. Of scenes that have nothing to do with each other percentiles are uniform;
@@ -19,8 +20,10 @@ from m2s_index.errors import UsageError
 from m2s_index.index_file import embedding_entries, stored_vectors
 from m2s_index.junk_marks import junk_scenes
 from m2s_index.matrices import StoredEncoder
-from m2s_index.pairing.film_rows import paired_scores, scene_scores
+from m2s_index.pairing.film_rows import paired_scores, scene_scores, shot_rows
+from m2s_index.pairing.windows import WINDOW_SHOTS, window_means
 from m2s_index.reading import Reader, json_list
+from m2s_index.refs import movies_by_id
 from m2s_index.selection import BoolArray
 from m2s_index.types import Float32Array, Int64Array, Metric
 
@@ -53,7 +56,8 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """Scenes of some films: ``vectors`` float32 [N, D] with the film of each (int64 [N], ascending) and its id.
+    """Scenes of some films: ``vectors`` float32 [N, D] with the film of each (int64 [N], ascending) and its id,
+    which is 0 for a window.
 
     ``pairs`` are scores of scenes of unrelated films; None where there are no two such films.
     """
@@ -97,24 +101,52 @@ def check_percentile(least: float | None) -> None:
         raise UsageError(f"a percentile is from 0 to 100, not {least:g}")
 
 
-def read_background(reader: Reader, encoder: StoredEncoder, *, seed: int = 0) -> Background:
-    """The background of a catalogue by one encoder, without junk.
+def read_background(reader: Reader, encoder: StoredEncoder, *, windows: bool = False) -> Background:
+    """The background of a catalogue by one encoder, without junk: of its scenes, or of windows of nine shots.
 
     Raises:
         CatalogDamagedError: a matrix is damaged.
     """
-    random = np.random.default_rng(seed)
-    entries = embedding_entries(reader, encoder)
-    drawn = np.sort(random.permutation(len(entries))[:FILMS])
-    entries = entries.only(np.isin(np.arange(len(entries)), drawn))
-    parts = [part.vectors for part in stored_vectors(reader, entries)]
-    usable = ~np.isin(entries.scene_ids, list(junk_scenes(reader)))
-    vectors = np.concatenate([np.empty((0, encoder.identity.dimension), np.float32), *parts])[usable]
-    movie_ids, scene_ids = np.repeat(entries.movie_ids, entries.rows)[usable], entries.scene_ids[usable]
-    metric = encoder.identity.metric
+    random = np.random.default_rng(0)
+    scene_ids, (vectors, movie_ids) = (_windows if windows else _scenes)(reader, encoder, random)
+    metric: Metric = "cosine" if windows else encoder.identity.metric
     first, second = _unrelated_scenes(reader, movie_ids, random)
     pairs = Scores(np.sort(paired_scores(vectors[first], vectors[second], metric))) if len(first) else None
     return Background(scene_ids, vectors, movie_ids, metric, pairs)
+
+
+def _scenes(reader: Reader, encoder: StoredEncoder, random: np.random.Generator) -> tuple[Int64Array, SceneRows]:
+    """The scenes of at most ``FILMS`` films, with their ids."""
+    entries = embedding_entries(reader, encoder)
+    entries = entries.only(_drawn(len(entries), random))
+    parts = [part.vectors for part in stored_vectors(reader, entries)]
+    usable = ~np.isin(entries.scene_ids, list(junk_scenes(reader)))
+    vectors = np.concatenate([np.empty((0, encoder.identity.dimension), np.float32), *parts])[usable]
+    return entries.scene_ids[usable], (vectors, np.repeat(entries.movie_ids, entries.rows)[usable])
+
+
+def _windows(reader: Reader, encoder: StoredEncoder, random: np.random.Generator) -> tuple[Int64Array, SceneRows]:
+    """Windows of at most ``FILMS`` films, without an id. Of a film they do not overlap: windows that share shots
+    would be one scene many times over, and fill each other's ten nearest.
+    """
+    query = "SELECT movie_id FROM features WHERE encoder_id = ? AND rows >= ? ORDER BY movie_id"
+    films = reader.ids(query, (encoder.encoder_id, WINDOW_SHOTS))
+    movies = movies_by_id(reader, films[_drawn(len(films), random)].tolist())
+    parts = [np.empty((0, encoder.identity.dimension), np.float32)]
+    for movie in movies:
+        marks = "SELECT coalesce(junk, '') != '' FROM shots WHERE movie_id = ? ORDER BY \"index\""
+        junk = window_means(reader.ids(marks, (movie.movie_id,)).astype(np.float32)[:, None])[:, 0]
+        means = window_means(shot_rows(reader, encoder, movie))
+        parts.append(means[::WINDOW_SHOTS][junk[::WINDOW_SHOTS] <= 0.5])
+    movie_ids = np.repeat([movie.movie_id for movie in movies], [len(part) for part in parts[1:]]).astype(np.int64)
+    return np.zeros(len(movie_ids), np.int64), (np.concatenate(parts), movie_ids)
+
+
+def _drawn(films: int, random: np.random.Generator) -> BoolArray:
+    """At most ``FILMS`` of so many films: bool [films]."""
+    drawn = np.zeros(films, np.bool_)
+    drawn[random.permutation(films)[:FILMS]] = True
+    return drawn
 
 
 def unrelated_films(reader: Reader, movie_ids: Int64Array) -> BoolArray:

@@ -15,7 +15,7 @@ from m2s_index.catalog import Catalog
 from m2s_index.errors import KeyFrameError, UsageError
 from m2s_index.junk_marks import LOOKS_UNKNOWN, mostly_junk, shots_junk
 from m2s_index.matrices import find_encoder
-from m2s_index.pairing.background import Background, Measured, check_percentile, read_background
+from m2s_index.pairing.background import Background, check_percentile, read_background
 from m2s_index.pairing.duplicates import Stretch, same_stretches
 from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, shot_times, window_rows
 from m2s_index.pairing.fingerprints import shot_fingerprints
@@ -36,8 +36,8 @@ class PairOptions:
     ``keep`` is the share of the matrix's highest entries that are candidates, rounded up; of the pairs taken
     from these the ``top`` best, and none below ``min_score``. ``windows`` compares windows of nine shots
     instead of scenes; ``junk`` pairs scenes as well of which most shots are black, plain, cards or credits.
-    Stretches of the same pictures come first, or are left out, or are all there is. Pairs of scenes are at least
-    as unusual as ``min_percentile`` says (see ``background``).
+    Stretches of the same pictures come first, or are left out, or are all there is. Pairs that are not these are at
+    least as unusual as ``min_percentile`` says (see ``background``).
     """
 
     keep: float = KEEP
@@ -51,8 +51,6 @@ class PairOptions:
     def __post_init__(self) -> None:
         check_limits(self.keep, self.top, self.min_score)
         check_percentile(self.min_percentile)
-        if self.windows and self.min_percentile is not None:
-            raise UsageError("percentiles are of scenes: --min-percentile does not go with --windows")
 
 
 def check_limits(keep: float, top: int | None, min_score: float | None) -> None:
@@ -103,7 +101,7 @@ def film_pairs(
         encoder = find_encoder(reader, encoder_name)
         a, b = ((window_rows if options.windows else scene_rows)(reader, encoder, movie) for movie in movies)
         stretches, notes = _looks(catalog, reader, a, b, leave_out=not options.junk)
-        background = None if options.windows else read_background(reader, encoder)
+        background = read_background(reader, encoder, windows=options.windows)
     scores = row_scores(a, b)
     for stretch in stretches:
         scores[np.ix_(*_showing(a, b, stretch))] = -np.inf
@@ -154,17 +152,15 @@ def _looks(
 
 
 def _alike(
-    a: FilmRows, b: FilmRows, scores: Float32Array, chosen: Int64Array, background: Background | None
+    a: FilmRows, b: FilmRows, scores: Float32Array, chosen: Int64Array, background: Background
 ) -> list[ScenePair]:
-    """Pairs of scenes by their rows, int64 [P, 2], and how unusual they are, where there is a background."""
+    """Pairs of scenes by their rows, int64 [P, 2], and how unusual they are."""
     values = scores[chosen[:, 0], chosen[:, 1]]
-    measured: list[Measured] = [(None, None)] * len(chosen)
-    if background is not None:
-        ends = [
-            (rows.vectors[chosen[:, side]], np.full(len(chosen), rows.movie.movie_id))
-            for side, rows in enumerate((a, b))
-        ]
-        measured = background.measured(values, ends[0], ends[1])
+    ends = [
+        (rows.vectors[chosen[:, side]], np.full(len(chosen), rows.movie.movie_id))
+        for side, rows in enumerate((a, b))
+    ]
+    measured = background.measured(values, ends[0], ends[1])
     return [
         ScenePair(0, score, a.scenes[i], b.scenes[j], "similar", percentile, csls)
         for (i, j), score, (percentile, csls) in zip(chosen.tolist(), values.tolist(), measured, strict=True)
