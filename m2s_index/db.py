@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest migration. A test holds it against Alembic's own head, so that reading needs no Alembic."""
 
 BUSY_TIMEOUT_MS = 30_000

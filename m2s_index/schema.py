@@ -338,7 +338,11 @@ class PairRunRow(Base):
 
 
 class ScenePairRow(Base):
-    """A pair that a run found; while it goes on, the best so far. It goes with either of its scenes."""
+    """A pair that a run found; while it goes on, the best so far. It goes with either of its scenes.
+
+    Of a duplicate the last columns say which shots and times of either film show the same pictures; of other pairs
+    they are NULL.
+    """
 
     __tablename__ = "scene_pairs"
 
@@ -350,6 +354,14 @@ class ScenePairRow(Base):
     kind: Mapped[str] = mapped_column(String(16))
     percentile: Mapped[float | None]
     csls: Mapped[float | None]
+    first_shot_a: Mapped[int | None]
+    end_shot_a: Mapped[int | None]
+    start_seconds_a: Mapped[float | None]
+    end_seconds_a: Mapped[float | None]
+    first_shot_b: Mapped[int | None]
+    end_shot_b: Mapped[int | None]
+    start_seconds_b: Mapped[float | None]
+    end_seconds_b: Mapped[float | None]
 
 
 class SettingRow(Base):

@@ -97,7 +97,7 @@ def test_newer_schema(catalog_folder):
     """A catalogue of a newer m2s is refused for reading and for writing, with both versions named."""
     sql(catalog_folder, "UPDATE alembic_version SET version_num = '9999'")
     for options in ({}, {"writable": True}, {"create": True}):
-        with pytest.raises(CatalogVersionError, match=r"9999.*newer m2s.*0005.*upgrade"):
+        with pytest.raises(CatalogVersionError, match=r"9999.*newer m2s.*0006.*upgrade"):
             Catalog.open(catalog_folder, **options)
 
 

@@ -156,23 +156,43 @@ def test_other_films_are_no_duplicates(folder):
 
 
 def test_command(folder, m2s):
-    """The kind is in every form of output, and --all tells the kinds apart as well."""
+    """The kind is in every form of output."""
     catalog = folder[0]
     only = m2s("pairs", "excerpt", "film", "--duplicates", "only", "--json", "--catalog", catalog)
     assert [pair["kind"] for pair in only.json()["pairs"]] == ["duplicate"]
     assert "same" in m2s("pairs", "excerpt", "film", "--catalog", catalog).stdout
     nothing = m2s("pairs", "other", "film", "--duplicates", "only", "--catalog", catalog)
     assert "nothing in other and film is so much alike" in nothing.stderr
+
+
+def test_all_films(folder, m2s):
+    """Stretches come first, as two films give them, whatever percentile is asked for; no pair of scenes says the
+    same again.
+    """
+    catalog = folder[0]
+    only = m2s("pairs", "excerpt", "film", "--duplicates", "only", "--json", "--catalog", catalog).json()["pairs"]
     found = {}
     for way in ("show", "hide", "only"):
         ran = m2s("pairs", "--all", "--keep", "1", "--duplicates", way, "--json", "--catalog", catalog)
-        found[way] = [(p["kind"], {p["a"]["movie"], p["b"]["movie"]}, p["score"]) for p in ran.json()["pairs"]]
-        assert [p["rank"] for p in ran.json()["pairs"]] == list(range(1, len(found[way]) + 1))
+        found[way] = [{**pair, "rank": None} for pair in ran.json()["pairs"]]
+        assert [pair["rank"] for pair in ran.json()["pairs"]] == list(range(1, len(found[way]) + 1))
         assert m2s("pairs", "--show", "--duplicates", way, "--json", "--catalog", catalog).stdout == ran.stdout
-    assert {kind for kind, _, _ in found["only"]} == {"duplicate"}
-    assert all(films == {"film", "excerpt"} for _, films, _ in found["only"])
-    assert found["only"]
-    assert found["show"] == sorted(found["only"] + found["hide"], key=lambda pair: -pair[2])
+    assert found["only"] == [{**pair, "rank": None} for pair in only]
+    assert found["show"] == found["only"] + found["hide"]
+    (same,) = only
+    for pair in found["hide"]:
+        ends = {pair[side]["movie"]: pair[side] for side in "ab"}
+        assert not all(
+            same[side]["movie"] in ends
+            and same[side]["start_seconds"] < ends[same[side]["movie"]]["end_seconds"]
+            and ends[same[side]["movie"]]["start_seconds"] < same[side]["end_seconds"]
+            for side in "ab"
+        )
+    shown = ("pairs", "--show", "--json", "--catalog", catalog)
+    assert m2s(*shown, "--top", "1").json()["pairs"] == only
+    assert m2s(*shown, "--min-percentile", "100").json()["pairs"][:1] == only
+    least = ("pairs", "--all", "--keep", "1", "--min-score", str(same["score"] + 0.01))
+    assert m2s(*least, "--duplicates", "only", "--json", "--catalog", catalog).json()["pairs"] == []
 
 
 @pytest.mark.slow
@@ -185,12 +205,20 @@ def test_real_films(shared_data, tmp_path, m2s):
         film = "big_buck_bunny_2008_full_252p"
         excerpt = film_pairs(catalog, "bbb_first30s_720p_vp8", film).pairs
         trailer = film_pairs(catalog, "bbb_trailer_2008_480p", film).pairs
+        everything = m2s("pairs", "--all", "--json", "--catalog", tmp_path).json()["pairs"]
+        first = [
+            (p["a"]["movie"], p["score"], p["b"]["start_seconds"]) for p in everything if p["kind"] == "duplicate"
+        ]
         names = [name for (name,) in sql(tmp_path, "SELECT name FROM movies ORDER BY name")]
         for a in names:
             for b in names:
                 if a < b and "b" not in (a[0] + b[0]):
                     assert film_pairs(catalog, a, b, PairOptions(duplicates="only")).pairs == (), (a, b)
     assert [pair.kind for pair in excerpt] == ["duplicate", "similar"]
+    # Over all films these very stretches come first.
+    same = [pair for pair in (*excerpt, *trailer) if pair.kind == "duplicate"]
+    assert first == [(p.a.movie, p.score, pytest.approx(p.b.start_seconds, abs=1e-6)) for p in same]
+    assert [pair["kind"] for pair in everything[: len(same)]] == ["duplicate"] * len(same)
     assert (excerpt[0].a.first_shot, excerpt[0].a.end_shot) == (0, 5)
     assert (excerpt[0].b.start_seconds, excerpt[0].b.end_seconds) == pytest.approx((0, 30), abs=0.25)
     # Shots of the trailer and where they are in the film, as seen by eye; the other thirteen are cards, or show

@@ -21,10 +21,10 @@ from m2s_index.pairing.approximate_pairs import ApproximatePairs, neighbour_bloc
 from m2s_index.pairing.background import check_percentile, read_background
 from m2s_index.pairing.best_pairs import BestPairs, Block, CatalogueRows, RowPairs, all_blocks, blocks_of
 from m2s_index.pairing.catalogue_rows import films_left, generation_of, scenes_key, usable_scenes
+from m2s_index.pairing.duplicates import Stretch, stretch_pair
 from m2s_index.pairing.film_pairs import KEEP, Duplicates, check_limits
 from m2s_index.pairing.gates import SignalName, similar_films
 from m2s_index.pairing.pair_runs import (
-    FoundPair,
     PairRun,
     RunKey,
     begin_run,
@@ -37,8 +37,8 @@ from m2s_index.pairing.pair_runs import (
 )
 from m2s_index.pairing.scene_looks import SceneLooks
 from m2s_index.reading import Reader
-from m2s_index.refs import scenes_by_id
-from m2s_index.types import Int64Array, PairKind, ScenePair
+from m2s_index.refs import scenes_by_id, scenes_of_movie
+from m2s_index.types import Int64Array, PairKind, Scene, ScenePair
 
 STORE_EVERY_SECONDS = 15.0
 """A run that is killed loses no more than this, and the block at hand."""
@@ -81,8 +81,9 @@ class CatalogueOptions:
 
 @dataclass(frozen=True)
 class Shown:
-    """Which of the pairs that are kept are given: those of scenes with the same pictures as well, not, or alone;
-    the ``top`` best; those at least so unusual (see ``background``).
+    """Which of the pairs that are kept are given: stretches of the same pictures first, not, or alone; the ``top``
+    best, and no more than the run was asked for; of scenes that are alike those at least so unusual (see
+    ``background``).
     """
 
     duplicates: Duplicates = "show"
@@ -158,11 +159,11 @@ def find_catalogue_pairs(
         search = _searcher(catalog, encoder, route, rows, options, state)
         found = _search(catalog, run, rows, blocks, search, on_progress)
         with catalog.reader() as reader:
-            stored = _as_stored(catalog, reader, encoder, rows, found)
+            stored = _as_stored(catalog, reader, encoder, rows, found, options.min_score)
         with catalog.write() as session:
             finish_run(session, run_id, stored)
     with catalog.reader() as reader:
-        pairs = _shown_pairs(reader, run_id, shown)
+        pairs = _shown_pairs(reader, get_run(reader, run_id), shown)
         return CataloguePairs(get_run(reader, run_id), tuple(pairs), (*notes, *_nothing(pairs)))
 
 
@@ -191,7 +192,7 @@ def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, shown:
         )
     if generation_of(reader, run.encoder) != run.generation:
         notes.append(f"the films have changed since {run.finished_at}: run 'm2s pairs --all' again")
-    pairs = _shown_pairs(reader, run.run_id, shown)
+    pairs = _shown_pairs(reader, run, shown)
     return CataloguePairs(run, tuple(pairs), (*notes, *_nothing(pairs)))
 
 
@@ -258,28 +259,46 @@ def _blocks(
     return blocks_of(films)
 
 
-def _shown_pairs(reader: Reader, run_id: int, shown: Shown) -> list[ScenePair]:
-    kinds = KINDS[shown.duplicates]
-    return stored_pairs(reader, run_id, kinds, top=shown.top, min_percentile=shown.min_percentile)
+def _shown_pairs(reader: Reader, run: PairRun, shown: Shown) -> list[ScenePair]:
+    kinds, wanted = KINDS[shown.duplicates], run.parameters["top"]
+    top = min(wanted, shown.top or wanted)
+    return stored_pairs(reader, run.run_id, kinds, top=top, min_percentile=shown.min_percentile)
 
 
 def _as_stored(
-    catalog: Catalog, reader: Reader, encoder: StoredEncoder, rows: CatalogueRows, found: RowPairs
-) -> list[FoundPair]:
-    """Pairs with what can only be said of those that were found: whether they are the same, and how unusual."""
-    first, second = rows.scene_ids[found.first].tolist(), rows.scene_ids[found.second].tolist()
-    scenes = scenes_by_id(reader, sorted({*first, *second}))
-    looks = SceneLooks(catalog, reader)
-    films_of = {scene_id: scene.movie_id for scene_id, (scene, _, _) in scenes.items()}
+    catalog: Catalog, reader: Reader, encoder: StoredEncoder, rows: CatalogueRows, found: RowPairs,
+    min_score: float | None,
+) -> list[ScenePair]:  # fmt: skip
+    """What is kept: the stretches that films have in common; then the pairs found, but for those of scenes that
+    show such a stretch, with how unusual they are.
+    """
+    ids = [rows.scene_ids[places].tolist() for places in (found.first, found.second)]
+    known = {scene_id: row[0] for scene_id, row in scenes_by_id(reader, sorted({*ids[0], *ids[1]})).items()}
+    first, second = ([known[scene_id] for scene_id in side] for side in ids)
     ends = [
-        (rows.vectors[places], np.array([films_of[scene_id] for scene_id in ids], np.int64))
-        for places, ids in ((found.first, first), (found.second, second))
+        (rows.vectors[places], np.array([scene.movie_id for scene in side], np.int64))
+        for places, side in ((found.first, first), (found.second, second))
     ]
     measured = read_background(reader, encoder).measured(found.scores, ends[0], ends[1])
-    return [
-        FoundPair(score, a, b, "duplicate" if looks.same(scenes[a][0], scenes[b][0]) else "similar", *how_unusual)
+    shared = _shared(SceneLooks(catalog, reader), first, second)
+    alike = [
+        ScenePair(0, score, a, b, "similar", *how_unusual)
         for score, a, b, how_unusual in zip(found.scores.tolist(), first, second, measured, strict=True)
+        if not any(stretch.shown_in(a, b) for stretch in shared.get((a.movie_id, b.movie_id), []))
     ]
+    of = {movie_id: scenes_of_movie(reader, movie_id) for films in shared for movie_id in films}
+    stretches = [(stretch, of[a], of[b]) for (a, b), found_there in shared.items() for stretch in found_there]
+    stretches.sort(key=lambda item: (-item[0].same, -item[0].score))
+    same = [stretch_pair(*item) for item in stretches if min_score is None or item[0].score >= min_score]
+    return same + alike
+
+
+def _shared(looks: SceneLooks, first: list[Scene], second: list[Scene]) -> dict[tuple[int, int], list[Stretch]]:
+    """What films have in common of which some pair of scenes, one of either list, shows the same pictures; by the
+    films' ids, in order of these.
+    """
+    films = {(a.movie_id, b.movie_id) for a, b in zip(first, second, strict=True) if looks.same(a, b)}
+    return {pair: looks.stretches(*pair) for pair in sorted(films)}
 
 
 def _nothing(pairs: list[ScenePair]) -> list[str]:

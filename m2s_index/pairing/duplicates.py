@@ -9,14 +9,16 @@ Those count where the films share a longer one, or else where the pictures are a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
 import numpy as np
 
 from m2s_index.pairing.film_rows import ShotTimes
 from m2s_index.selection import BoolArray
-from m2s_index.types import Float32Array
+from m2s_index.types import Float32Array, Scene, ScenePair
 
 SAME_SHOT = 0.5
 """The product of two shots' fingerprints from which on they are one shot."""
@@ -52,6 +54,13 @@ class Stretch:
     end_a_seconds: float
     start_b_seconds: float
     end_b_seconds: float
+
+    def shown_in(self, a: Scene, b: Scene) -> bool:
+        """Whether a scene of either film has a shot of it."""
+        return (
+            a.first_shot < self.end_a and self.first_a < a.end_shot
+            and b.first_shot < self.end_b and self.first_b < b.end_shot
+        )  # fmt: skip
 
 
 def same_stretches(
@@ -169,6 +178,23 @@ def _stretch(scores: Float32Array, runs: list[Run], times_a: ShotTimes, times_b:
         ends = times_a.starts[end_a - 1] + after, times_b.starts[end_b - 1] + after
     score = sum(_total(scores, run) for run in runs) / same
     return Stretch(first_a, end_a, first_b, end_b, same, score, starts[0], ends[0], starts[1], ends[1])
+
+
+def stretch_pair(stretch: Stretch, scenes_a: Sequence[Scene], scenes_b: Sequence[Scene]) -> ScenePair:
+    """A stretch of two films as a pair that has no rank yet; all scenes of either, or all windows, are given."""
+    return ScenePair(
+        0,
+        stretch.score,
+        _scene_from(scenes_a, stretch.first_a, stretch.end_a, stretch.start_a_seconds, stretch.end_a_seconds),
+        _scene_from(scenes_b, stretch.first_b, stretch.end_b, stretch.start_b_seconds, stretch.end_b_seconds),
+        "duplicate",
+    )
+
+
+def _scene_from(scenes: Sequence[Scene], first: int, end: int, start_seconds: float, end_seconds: float) -> Scene:
+    """The last scene that begins at or before shot ``first``, with a stretch's shots and times."""
+    scene = scenes[max(0, bisect_right(scenes, first, key=lambda scene: scene.first_shot) - 1)]
+    return replace(scene, first_shot=first, end_shot=end, start_seconds=start_seconds, end_seconds=end_seconds)
 
 
 def _turned(stretch: Stretch) -> Stretch:

@@ -5,7 +5,6 @@ stretches are not only alike but the same pictures.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,13 +15,13 @@ from m2s_index.errors import KeyFrameError, UsageError
 from m2s_index.junk_marks import LOOKS_UNKNOWN, mostly_junk, shots_junk
 from m2s_index.matrices import find_encoder
 from m2s_index.pairing.background import Background, check_percentile, read_background
-from m2s_index.pairing.duplicates import Stretch, same_stretches
+from m2s_index.pairing.duplicates import Stretch, same_stretches, stretch_pair
 from m2s_index.pairing.film_rows import FilmRows, row_scores, scene_rows, shot_times, window_rows
 from m2s_index.pairing.fingerprints import shot_fingerprints
 from m2s_index.pairing.greedy import select_pairs
 from m2s_index.reading import Reader
 from m2s_index.refs import find_movie
-from m2s_index.types import Float32Array, Int64Array, Scene, ScenePair
+from m2s_index.types import Float32Array, Int64Array, ScenePair
 
 KEEP = 0.5
 """The share of a film pair's scores that can be pairs (seed, 3a)."""
@@ -105,7 +104,9 @@ def film_pairs(
     scores = row_scores(a, b)
     for stretch in stretches:
         scores[np.ix_(*_showing(a, b, stretch))] = -np.inf
-    pairs = [] if options.duplicates == "hide" else [_as_pair(a, b, stretch) for stretch in stretches]
+    pairs = (
+        [] if options.duplicates == "hide" else [stretch_pair(stretch, a.scenes, b.scenes) for stretch in stretches]
+    )
     if options.duplicates != "only":
         alike = _alike(a, b, scores, select_usable(scores, a.span, options.keep), background)
         pairs += [pair for pair in alike if (pair.percentile or 0.0) >= (options.min_percentile or 0.0)]
@@ -173,18 +174,6 @@ def _showing(a: FilmRows, b: FilmRows, stretch: Stretch) -> tuple[list[int], lis
     for rows, first, end in ((a, stretch.first_a, stretch.end_a), (b, stretch.first_b, stretch.end_b)):
         found.append([i for i, s in enumerate(rows.scenes) if s.first_shot < end and first < s.end_shot])
     return found[0], found[1]
-
-
-def _as_pair(a: FilmRows, b: FilmRows, stretch: Stretch) -> ScenePair:
-    scene_a = _scene_from(a, stretch.first_a, stretch.end_a, stretch.start_a_seconds, stretch.end_a_seconds)
-    scene_b = _scene_from(b, stretch.first_b, stretch.end_b, stretch.start_b_seconds, stretch.end_b_seconds)
-    return ScenePair(0, stretch.score, scene_a, scene_b, "duplicate")
-
-
-def _scene_from(rows: FilmRows, first: int, end: int, start_seconds: float, end_seconds: float) -> Scene:
-    """The last scene that begins at or before shot ``first``, with a stretch's shots and times."""
-    scene = rows.scenes[max(0, bisect_right(rows.scenes, first, key=lambda scene: scene.first_shot) - 1)]
-    return replace(scene, first_shot=first, end_shot=end, start_seconds=start_seconds, end_seconds=end_seconds)
 
 
 def _nothing(a: FilmRows, b: FilmRows, pairs: tuple[ScenePair, ...]) -> list[str]:

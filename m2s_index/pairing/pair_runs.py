@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from m2s_index.pairing.best_pairs import RowPairs
 from m2s_index.reading import Reader, json_list
 from m2s_index.refs import scenes_by_id
 from m2s_index.schema import PairRunRow, ScenePairRow, now_text
-from m2s_index.types import Int64Array, PairKind, ScenePair
+from m2s_index.types import Int64Array, PairKind, Scene, ScenePair
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,8 @@ class PairRun:
     finished_at: str | None
 
 
-@dataclass(frozen=True)
-class FoundPair:
-    """A pair as it is stored when a run ends; see ``ScenePair``."""
-
-    score: float
-    scene_a: int
-    scene_b: int
-    kind: PairKind
-    percentile: float | None
-    csls: float | None
-
+STRETCH = ("first_shot", "end_shot", "start_seconds", "end_seconds")
+"""What a stretch of the same pictures has of its own, and not of the scene it begins in."""
 
 _RUNS = (
     "SELECT r.id, e.name, r.parameters, r.generation, r.scenes_key, r.route, r.blocks, "
@@ -87,16 +78,19 @@ def begin_run(session: Session, key: RunKey) -> int:
 def store_progress(session: Session, run_id: int, blocks_done: int, found: RowPairs, scene_ids: Int64Array) -> None:
     """Keep how far a run is, with the best pairs so far by their rows among ``scene_ids``."""
     columns = (found.scores.tolist(), scene_ids[found.first].tolist(), scene_ids[found.second].tolist())
-    pairs = [FoundPair(*values, "similar", None, None) for values in zip(*columns, strict=True)]
+    pairs = [
+        {"score": score, "scene_a": a, "scene_b": b, "kind": "similar"}
+        for score, a, b in zip(*columns, strict=True)
+    ]
     session.execute(update(PairRunRow).where(PairRunRow.id == run_id).values(blocks_done=blocks_done))
     _replace(session, run_id, pairs)
 
 
-def finish_run(session: Session, run_id: int, pairs: Sequence[FoundPair]) -> None:
+def finish_run(session: Session, run_id: int, pairs: Sequence[ScenePair]) -> None:
     """Keep what a run found, in order."""
     values = {"blocks_done": PairRunRow.blocks, "finished_at": now_text()}
     session.execute(update(PairRunRow).where(PairRunRow.id == run_id).values(**values))
-    _replace(session, run_id, pairs)
+    _replace(session, run_id, [_as_row(pair) for pair in pairs])
 
 
 def get_run(reader: Reader, run_id: int) -> PairRun:
@@ -129,10 +123,11 @@ def stored_pairs(
     min_percentile: float | None = None,
 ) -> list[ScenePair]:
     """What a run found of some kinds, best first, ranked by what is left: scenes that went took theirs along."""
+    stretch = ", ".join(f"{name}_{side}" for side in "ab" for name in STRETCH)
     query = (
-        "SELECT score, scene_a, scene_b, kind, percentile, csls FROM scene_pairs "
-        "WHERE run_id = ? AND kind IN (SELECT value FROM json_each(?)) AND coalesce(percentile, 0) >= ? "
-        "ORDER BY rank LIMIT ?"
+        f"SELECT score, scene_a, scene_b, kind, percentile, csls, {stretch} FROM scene_pairs "  # noqa: S608 - constants
+        "WHERE run_id = ? AND kind IN (SELECT value FROM json_each(?)) "
+        "AND (kind = 'duplicate' OR coalesce(percentile, 0) >= ?) ORDER BY rank LIMIT ?"
     )
     values = (run_id, json_list(kinds), min_percentile or 0.0, -1 if top is None else top)
     rows = list(reader.rows(query, values))
@@ -141,15 +136,43 @@ def stored_pairs(
         for scene_id, (scene, _, _) in scenes_by_id(reader, sorted({i for row in rows for i in row[1:3]})).items()
     }
     return [
-        ScenePair(rank, score, scenes[a], scenes[b], kind, percentile, csls)
-        for rank, (score, a, b, kind, percentile, csls) in enumerate(rows, 1)
+        ScenePair(
+            rank,
+            score,
+            _end(scenes[a], own[: len(STRETCH)]),
+            _end(scenes[b], own[len(STRETCH) :]),
+            kind,
+            percentile,
+            csls,
+        )
+        for rank, (score, a, b, kind, percentile, csls, *own) in enumerate(rows, 1)
     ]
 
 
-def _replace(session: Session, run_id: int, pairs: Sequence[FoundPair]) -> None:
+def _end(scene: Scene, own: Sequence[Any]) -> Scene:
+    """A scene, with what its stretch has of its own, if it is one."""
+    return scene if own[0] is None else replace(scene, **dict(zip(STRETCH, own, strict=True)))
+
+
+def _as_row(pair: ScenePair) -> dict[str, Any]:
+    row = {
+        "score": pair.score,
+        "scene_a": pair.a.scene_id,
+        "scene_b": pair.b.scene_id,
+        "kind": pair.kind,
+        "percentile": pair.percentile,
+        "csls": pair.csls,
+    }
+    for side, scene in (("a", pair.a), ("b", pair.b)):
+        own = {f"{name}_{side}": getattr(scene, name) for name in STRETCH}
+        row |= own if pair.kind == "duplicate" else dict.fromkeys(own)
+    return row
+
+
+def _replace(session: Session, run_id: int, pairs: Sequence[dict[str, Any]]) -> None:
     session.execute(delete(ScenePairRow).where(ScenePairRow.run_id == run_id))
     if pairs:
-        rows = [{**vars(pair), "run_id": run_id, "rank": rank} for rank, pair in enumerate(pairs, 1)]
+        rows = [{**pair, "run_id": run_id, "rank": rank} for rank, pair in enumerate(pairs, 1)]
         session.execute(insert(ScenePairRow), rows)
 
 
