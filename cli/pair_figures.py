@@ -61,7 +61,8 @@ def matrix_figure(films: FilmPairs, pairs: Sequence[ScenePair]) -> str:
     width, height = (min(MOST_PX, max(LEAST_PX, CELL_PX * count)) for count in (columns, rows))
     cell_width, cell_height = width / columns, height / rows
     marks = []
-    for pair in pairs:
+    # The best come last, above others that have their cell.
+    for pair in reversed(pairs):
         (top, bottom), (left, right) = _rows(films.a, pair.a, pair.kind), _rows(films.b, pair.b, pair.kind)
         marks.append(_mark(pair, left * cell_width, top * cell_height, right * cell_width, bottom * cell_height))
     low, high = extremes(films.scores)
@@ -89,7 +90,6 @@ def timeline_figure(films: FilmPairs, pairs: Sequence[ScenePair]) -> str:
         unusable = (scene for scene, usable in zip(rows.scenes, rows.usable.tolist(), strict=True) if not usable)
         bars.extend(_block("junk", scene, length, top) for scene in unusable)
     arcs = []
-    # The best come last, above the others.
     for pair in reversed(pairs):
         blocks = (
             _block("scene", scene, length, top)
