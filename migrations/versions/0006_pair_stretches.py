@@ -8,23 +8,18 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-COLUMNS = tuple(
-    (f"{name}_{side}", kind)
-    for side in "ab"
-    for name, kind in (
-        ("first_shot", sa.Integer()),
-        ("end_shot", sa.Integer()),
-        ("start_seconds", sa.Double()),
-        ("end_seconds", sa.Double()),
-    )
-)
+SHOTS, SECONDS = ("first_shot", "end_shot"), ("start_seconds", "end_seconds")
 
 
 def upgrade() -> None:
-    for name, kind in COLUMNS:
-        op.add_column("scene_pairs", sa.Column(name, kind, nullable=True))
+    for side in "ab":
+        for name in SHOTS:
+            op.add_column("scene_pairs", sa.Column(f"{name}_{side}", sa.Integer(), nullable=True))
+        for name in SECONDS:
+            op.add_column("scene_pairs", sa.Column(f"{name}_{side}", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
-    for name, _ in COLUMNS:
-        op.drop_column("scene_pairs", name)
+    for side in "ab":
+        for name in (*SHOTS, *SECONDS):
+            op.drop_column("scene_pairs", f"{name}_{side}")
