@@ -25,6 +25,9 @@ from m2s_index.types import Float32Array, Int64Array, Metric, SceneEmbeddings
 GRAPH_BUILD_BREADTH = 80
 GRAPH_SEARCH_BREADTH = 128
 
+NEAR_BREADTH, NEAR_LISTS = 64, 16
+"""How far a graph or inverted lists are looked through where only the very nearest matter."""
+
 EXACT_UNDER_GRAPH_BYTES = 700_000_000
 """A filtered search of a graph index is exact while the vectors left are no more than this: about 70 ms."""
 
@@ -96,7 +99,7 @@ class VectorIndex:
         return self._storage()[np.searchsorted(self.ids, ids)]
 
     def search(
-        self, queries: Float32Array, k: int, selection: Selection | None = None
+        self, queries: Float32Array, k: int, selection: Selection | None = None, *, near_only: bool = False
     ) -> tuple[Int64Array, Float32Array]:
         """The nearest scenes of each query, best first.
 
@@ -104,6 +107,7 @@ class VectorIndex:
             queries: float32 [Q, D]; normalised for the cosine metric.
             k: how many, at least 1; more than there are is no error.
             selection: only these scenes; None is all.
+            near_only: look less far: the very nearest are found all the same, of the others fewer, perhaps not k.
 
         Returns:
             Scene ids int64 [Q, k'], k' ≤ k, -1 where there are fewer; and FAISS's values float32 [Q, k']:
@@ -116,10 +120,10 @@ class VectorIndex:
         queries = np.ascontiguousarray(queries, np.float32)
         with _wrapped(f"searching {self!r}"):
             if self.kind == "compressed":
-                return self._search_lists(queries, k, selection, left)
+                return self._search_lists(queries, k, selection, left, near_only=near_only)
             if self.kind == "graph" and not self._exact_is_cheap(selection, left):
-                ids, values = self._search_positions(self.inner, queries, k, selection, left)
-                if (ids >= 0).all():
+                ids, values = self._search_positions(self.inner, queries, k, selection, left, near_only=near_only)
+                if near_only or (ids >= 0).all():
                     return ids, values
             if selection is not None and left <= GATHER_VECTORS and len(queries) == 1 and self.keeps_rows:
                 return self._search_gathered(queries, k, selection)
@@ -177,13 +181,16 @@ class VectorIndex:
         return self.ids[positions[order]][None], values[order][None]
 
     def _search_positions(
-        self, index: Any, queries: Float32Array, k: int, selection: Selection | None, left: int
-    ) -> tuple[Int64Array, Float32Array]:
+        self, index: Any, queries: Float32Array, k: int, selection: Selection | None, left: int, *,
+        near_only: bool = False,
+    ) -> tuple[Int64Array, Float32Array]:  # fmt: skip
         """Search below the id map: one look-up per vector less, which for sparse selections is most of it."""
         breadth = None
         if self.kind == "graph" and index is self.inner:
             # A selection thins the neighbours out: look at as many more.
             breadth = max(GRAPH_SEARCH_BREADTH, 2 * k) * min(4, max(1, len(self) // left))
+            if near_only:
+                breadth = max(NEAR_BREADTH, k)
         values, positions = index.search(queries, k, params=self._parameters(breadth, selection))
         ids = np.where(positions >= 0, self.ids[positions], -1)
         return ids, values
@@ -198,17 +205,17 @@ class VectorIndex:
         return faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
 
     def _search_lists(
-        self, queries: Float32Array, k: int, selection: Selection | None, left: int
+        self, queries: Float32Array, k: int, selection: Selection | None, left: int, *, near_only: bool
     ) -> tuple[Int64Array, Float32Array]:
         faiss, lists = faiss_module(), self.inner.nlist
-        probes = probe_count(lists)
+        probes = min(lists, NEAR_LISTS) if near_only else probe_count(lists)
         if selection is not None:
             # Where few are left a wide search costs little more than asking the selector.
             probes = min(lists, probes * max(1, len(self) // left))
         selector = None if selection is None else _selector(selection)
         parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
         values, ids = self.inner.search(queries, k, params=parameters)
-        if probes < lists and (ids < 0).any():
+        if probes < lists and not near_only and (ids < 0).any():
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=lists)
             values, ids = self.inner.search(queries, k, params=parameters)
         return ids, values

@@ -1,5 +1,5 @@
 """The best pairs of a catalogue that is too large to compare every scene with every other: among the nearest scenes
-that its index file finds for each.
+that its index file finds for each. Only the best are wanted, so that it looks no farther than for these.
 
 A pair is missed where neither of its scenes is among the other's nearest by the index, as where the nearest are all
 of the scene's own film. What is found has its exact score; how many of the best are found is measured in
@@ -12,16 +12,15 @@ import numpy as np
 
 from m2s_index.pairing.best_pairs import COMPARED_AT_ONCE, NO_PAIRS, BestPairs, Block, CatalogueRows, RowPairs
 from m2s_index.pairing.film_rows import paired_scores
-from m2s_index.selection import BoolArray
 from m2s_index.types import Float32Array, Int64Array
 from m2s_index.vectors import VectorIndex
 
-NEIGHBOURS = 100
+NEIGHBOURS = 63
 CANDIDATES = 8
 """So many times the pairs that are wanted are kept: some lose their scenes to better ones of the same two films."""
 
-ERROR = 0.05
-"""More than a compressed index is wrong by, as a share of a score or of 1."""
+ERROR = 0.01
+"""More than a compressed index is wrong by, as a share of a score or of 1: with 512 numbers by 0.002 at most."""
 
 
 class ApproximatePairs:
@@ -54,21 +53,30 @@ class ApproximatePairs:
     def add(self, block: Block) -> None:
         """Look for the neighbours of the scenes of a block's first films among all."""
         rows = np.arange(self._rows.starts[block.first], self._rows.starts[block.first_end])
-        ids, values = self._index.search(self._rows.vectors[rows], self._neighbours + 1)
+        ids, values = self._index.search(self._rows.vectors[rows], self._neighbours + 1, near_only=True)
         known = self._rows.scene_ids
         others = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         first = np.broadcast_to(rows[:, None], ids.shape)
-        wanted = (known[others] == ids) & (self._films[first] != self._films[others]) & self._promising(values)
+        wanted = (known[others] == ids) & (self._films[first] != self._films[others])
+        scores = values if self._rows.metric == "cosine" else -np.sqrt(np.maximum(values, 0))
+        wanted[wanted] = scores[wanted] >= self._cut(scores[wanted])
         self._keep(np.minimum(first, others)[wanted], np.maximum(first, others)[wanted])
 
-    def _promising(self, values: Float32Array) -> BoolArray:
-        """Which of FAISS's values may be of pairs better than the last that is kept."""
-        if len(self.state) < self._wanted:
-            return np.ones(values.shape, np.bool_)
-        cut = float(self.state.scores[-1])
-        scores = values if self._rows.metric == "cosine" else -np.sqrt(np.maximum(values, 0))
-        promising: BoolArray = scores >= cut - ERROR * max(1.0, abs(cut))
-        return promising
+    def _cut(self, scores: Float32Array) -> float:
+        """What FAISS must give a pair at least for it to be among those that are kept.
+
+        Args:
+            scores: what it gives the pairs that were found of a block, float32 [P], each there twice at most.
+        """
+        cuts, twice = [-np.inf], 2 * self._wanted
+        if len(scores) > twice:
+            least = float(np.partition(scores, len(scores) - twice)[len(scores) - twice])
+            # FAISS may be wrong by as much for these as for the pair.
+            cuts.append(least - 2 * ERROR * max(1.0, abs(least)))
+        if len(self.state) == self._wanted:
+            least = float(self.state.scores[-1])
+            cuts.append(least - ERROR * max(1.0, abs(least)))
+        return max(cuts)
 
     def _keep(self, first: Int64Array, second: Int64Array) -> None:
         """Keep the best of what was found before and of pairs by their rows, int64 [P] and [P]."""

@@ -44,7 +44,8 @@ STORE_EVERY_SECONDS = 15.0
 """A run that is killed loses no more than this, and the block at hand."""
 TOP = 10_000
 EXACT_SCENES = 500_000
-"""Up to here an exact run takes about an hour on two cores for 512 numbers a scene; it grows as the square."""
+"""Up to here an exact run takes about half an hour on two cores for 512 numbers a scene. It grows as the square of
+their number, the approximate one little more than the number: here it is several times as fast."""
 KINDS: dict[Duplicates, tuple[PairKind, ...]] = {
     "show": ("similar", "duplicate"), "hide": ("similar",), "only": ("duplicate",),
 }  # fmt: skip
