@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -193,6 +194,18 @@ def test_all_films(folder, m2s):
     assert m2s(*shown, "--min-percentile", "100").json()["pairs"][:1] == only
     least = ("pairs", "--all", "--keep", "1", "--min-score", str(same["score"] + 0.01))
     assert m2s(*least, "--duplicates", "only", "--json", "--catalog", catalog).json()["pairs"] == []
+
+
+def test_all_films_without_key_frames(folder, tmp_path, m2s):
+    """Junk is known, but what is a duplicate can no longer be seen: a line for each film that should have been."""
+    own = shutil.copytree(folder[0], tmp_path / "c")
+    for file in (own / "keyframes").iterdir():
+        file.unlink()
+    ran = m2s("pairs", "--all", "--keep", "0.9", "--json", "--catalog", own)
+    assert {pair["kind"] for pair in ran.json()["pairs"]} == {"similar"}
+    assert [line.partition(": its key frames cannot be read")[0] for line in ran.stderr.splitlines()] == [
+        "pairs: excerpt", "pairs: film", "pairs: other"
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ from m2s_index.pairing.pair_runs import (
 )
 from m2s_index.pairing.scene_looks import SceneLooks
 from m2s_index.reading import Reader
-from m2s_index.refs import scenes_by_id, scenes_of_movie
+from m2s_index.refs import movies_by_id, scenes_by_id, scenes_of_movie
 from m2s_index.types import Int64Array, PairKind, Scene, ScenePair
 
 STORE_EVERY_SECONDS = 15.0
@@ -160,7 +160,10 @@ def find_catalogue_pairs(
         search = _searcher(catalog, encoder, route, rows, options, state)
         found = _search(catalog, run, rows, blocks, search, on_progress)
         with catalog.reader() as reader:
-            stored = _as_stored(catalog, reader, encoder, rows, found, options.min_score)
+            looks = SceneLooks(catalog, reader)
+            stored = _as_stored(looks, reader, encoder, rows, found, options.min_score)
+            unknown = [f"{movie.name}: {LOOKS_UNKNOWN}" for movie in movies_by_id(reader, sorted(looks.unreadable))]
+        notes += [note for note in unknown if note not in notes]
         with catalog.write() as session:
             finish_run(session, run_id, stored)
     with catalog.reader() as reader:
@@ -267,7 +270,7 @@ def _shown_pairs(reader: Reader, run: PairRun, shown: Shown) -> list[ScenePair]:
 
 
 def _as_stored(
-    catalog: Catalog, reader: Reader, encoder: StoredEncoder, rows: CatalogueRows, found: RowPairs,
+    looks: SceneLooks, reader: Reader, encoder: StoredEncoder, rows: CatalogueRows, found: RowPairs,
     min_score: float | None,
 ) -> list[ScenePair]:  # fmt: skip
     """What is kept: the stretches that films have in common; then the pairs found, but for those of scenes that
@@ -281,7 +284,7 @@ def _as_stored(
         for places, side in ((found.first, first), (found.second, second))
     ]
     measured = read_background(reader, encoder).measured(found.scores, ends[0], ends[1])
-    shared = _shared(SceneLooks(catalog, reader), first, second)
+    shared = _shared(looks, first, second)
     alike = [
         ScenePair(0, score, a, b, "similar", *how_unusual)
         for score, a, b, how_unusual in zip(found.scores.tolist(), first, second, measured, strict=True)

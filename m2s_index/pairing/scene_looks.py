@@ -22,10 +22,13 @@ KEPT_WHOLE = 16
 
 
 class SceneLooks:
-    """Compares scenes and films of a catalogue. What has no key frames that can be read looks like nothing else."""
+    """Compares scenes and films of a catalogue. What has no key frames that can be read looks like nothing else;
+    ``unreadable`` are the ids of such films.
+    """
 
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self._catalog, self._reader = catalog, reader
+        self.unreadable: set[int] = set()
         self._scene_prints = lru_cache(KEPT_SCENES)(self._read_prints)
         self._film_prints = lru_cache(KEPT_WHOLE)(self._read_prints)
         self._shots = lru_cache(KEPT_FILMS)(self._read_shots)
@@ -54,6 +57,7 @@ class SceneLooks:
         try:
             return shots_junk(self._catalog, self._reader, movie_id), times
         except KeyFrameError:
+            self.unreadable.add(movie_id)
             return None, times
 
     def _read_prints(self, movie_id: int, first: int, end: int) -> Float32Array:
@@ -62,5 +66,5 @@ class SceneLooks:
             if junk is not None:
                 return shot_fingerprints(self._catalog, self._reader, movie_id, junk, range(first, end))
         except KeyFrameError:
-            pass
+            self.unreadable.add(movie_id)
         return np.zeros((end - first, PRINT_SIZE), np.float32)
