@@ -161,7 +161,7 @@ def test_features_of_another_film(catalog):
     """Features that are fewer than the film's shots are damage, said with the remedy."""
     sql(catalog.folder, "UPDATE features SET rows = 24, data = substr(data, 1, 24 * 12) WHERE movie_id = 1")
     with pytest.raises(
-        CatalogDamagedError, match="first has 25 shots and 24 rows of features: run 'm2s index repair'"
+        CatalogDamagedError, match="the features of 'first' by 'test' are damaged: run 'm2s index repair'"
     ):
         explain_pair(catalog, "first#0", "second#0")
 

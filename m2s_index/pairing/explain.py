@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import CatalogDamagedError, UsageError
+from m2s_index.errors import UsageError
 from m2s_index.matrices import StoredEncoder, find_encoder
 from m2s_index.movies import get_movie, list_shots, stored_options
 from m2s_index.pairing.film_rows import paired_scores, scene_rows, scene_scores, shot_rows
@@ -93,10 +93,6 @@ def _seen(
     reader, film = reader_of(session), get_movie(session, scene.movie_id)
     movie = MovieReference(film.movie_id, film.name, film.title, film.path)
     features, shots = shot_rows(reader, encoder, movie), list_shots(session, scene.movie_id)
-    if len(features) != len(shots):
-        raise CatalogDamagedError(
-            f"{movie.name} has {len(shots)} shots and {len(features)} rows of features: run 'm2s index repair'"
-        )
     chosen = key_shots(scene.first_shot, scene.end_shot, stored_options(session, scene.movie_id).scene_shots)
     seen = []
     for shot in (shots[index] for index in chosen):
