@@ -167,8 +167,9 @@ def find_catalogue_pairs(
         with catalog.write() as session:
             finish_run(session, run_id, stored)
     with catalog.reader() as reader:
-        pairs = _shown_pairs(reader, get_run(reader, run_id), shown)
-        return CataloguePairs(get_run(reader, run_id), tuple(pairs), (*notes, *_nothing(pairs)))
+        run = get_run(reader, run_id)
+        pairs = _shown_pairs(reader, run, shown)
+        return CataloguePairs(run, tuple(pairs), (*notes, *_nothing(pairs)))
 
 
 def show_catalogue_pairs(reader: Reader, encoder_name: str | None = None, shown: Shown = Shown()) -> CataloguePairs:
