@@ -71,14 +71,19 @@ class GistEncoder:
         features = np.empty((len(frames), DIMENSION), np.float32)
         for row, frame in zip(features, frames, strict=True):
             check_frame(frame)
-            descriptor = np.sqrt(amplitudes(frame)).ravel()
-            descriptor /= max(np.float32(np.linalg.norm(descriptor)), _NORM_FLOOR)
-            np.subtract(descriptor, _constant(), out=row)
+            row[:] = descriptor(frame)
         return features
 
     def encode_scene(self, features: Float32Array) -> Float32Array:
         """The mean over frames: float32 [512], not normalised."""
         return mean_feature(features)
+
+
+def descriptor(frame: Image) -> Float32Array:
+    """GIST of a frame, constant subtracted: float32 [512], not normalised."""
+    rooted = np.sqrt(amplitudes(frame)).ravel()
+    rooted /= max(np.float32(np.linalg.norm(rooted)), _NORM_FLOOR)
+    return np.asarray(rooted - _constant(), np.float32)
 
 
 def amplitudes(frame: Image) -> Float32Array:
@@ -101,14 +106,14 @@ def amplitudes(frame: Image) -> Float32Array:
     return out
 
 
-def grey_square(frame: Image) -> NDArray[np.uint8]:
-    """The frame as grey values (ITU-R BT.601 luma): uint8 [128, 128]."""
+def grey_square(frame: Image, side_px: int = SIZE_PX) -> NDArray[np.uint8]:
+    """The frame as grey values (ITU-R BT.601 luma): uint8 [side, side], 128 of them if not said otherwise."""
     thinned = frame[:: max(1, len(frame) // _SAMPLED_ROWS)]
     picture = PILImage.fromarray(np.ascontiguousarray(thinned)).convert("L")
     # A box is the fastest filter to shrink with, but would draw steps when it enlarges.
-    shrinks = min(picture.size) >= SIZE_PX
+    shrinks = min(picture.size) >= side_px
     box = PILImage.Resampling.BOX if shrinks else PILImage.Resampling.BILINEAR
-    return np.asarray(picture.resize((SIZE_PX, SIZE_PX), box))
+    return np.asarray(picture.resize((side_px, side_px), box))
 
 
 def even_contrast(grey: NDArray[np.uint8]) -> Float32Array:
