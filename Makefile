@@ -60,6 +60,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/place.py $(DATA)/place/scene15_small
 	$(BIN)/python benchmarks/descriptor.py $(DATA)/place/scene15_small
+	$(BIN)/python benchmarks/pictures.py $(DATA)/place/scene15_small --encoder fisher
+	$(BIN)/python benchmarks/encoder_speed.py $(DATA)/video/big_buck_bunny_2008_full_252p.mp4
 
 fuzz: $(STAMP)
 	$(BIN)/python benchmarks/fuzz.py $(DATA)/video --mutants 10000 --jobs 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from m2s_index.encoder import AnyEncoder
+from m2s_index.encoder import AnyEncoder, Encoder
 from m2s_index.encoders.record import EncoderRecord
+from m2s_index.encoders.shipped import completed
 from m2s_index.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
@@ -26,10 +27,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Entry:
-    """A record to show and a function that makes the encoder from its full name and options."""
+    """A record to show and a function that makes the encoder from its full name and options; ``ships`` says that
+    it needs nothing but the package.
+    """
 
     record: EncoderRecord
     make: Callable[[str, Options], AnyEncoder]
+    ships: bool = False
 
 
 def _gist(name: str, options: Options) -> AnyEncoder:
@@ -37,13 +41,25 @@ def _gist(name: str, options: Options) -> AnyEncoder:
 
     if options.weights is not None:
         raise UsageError(f"encoder {name} has no weights; leave out the weights file {options.weights}")
+    _check_numpy_only(name, options)
+    return GistEncoder()
+
+
+def _fisher(name: str, options: Options) -> AnyEncoder:
+    from m2s_index.encoders.fisher import WEIGHTS, load_fisher
+
+    _check_numpy_only(name, options)
+    return load_fisher(options.weights or WEIGHTS)
+
+
+def _check_numpy_only(name: str, options: Options) -> None:
+    """Refuse what an encoder that is no network would overlook."""
     if options.device not in (None, "cpu"):
         raise UsageError(f"encoder {name} runs on the CPU only; leave out the device {options.device!r}")
     if options.precision not in (None, "fp32"):
         raise UsageError(f"encoder {name} computes in fp32 only; leave out the precision")
     if options.threads not in (None, 1):
         raise UsageError(f"encoder {name} computes in one thread; leave out the threads")
-    return GistEncoder()
 
 
 def _clip(name: str, options: Options) -> AnyEncoder:
@@ -107,8 +123,23 @@ ENCODERS: dict[str, Entry] = {
             source="Oliva and Torralba, IJCV 42(3), 2001",
             description="oriented filter energies on a grid: layout and texture; works offline, on the CPU",
             input_px=128,
+            size_bytes=0,
         ),
         _gist,
+        ships=True,
+    ),
+    "fisher": Entry(
+        EncoderRecord(
+            name="fisher",
+            dimension=512,
+            weights="part of m2s",
+            licence="Apache-2.0 (part of m2s)",
+            source="Perronnin, Sánchez and Mensink, ECCV 2010, fitted by benchmarks/train_shipped.py",
+            description="what a picture is made of, beside gist; fitted without labels; works offline, on the CPU",
+            input_px=160,
+        ),
+        _fisher,
+        ships=True,
     ),
     "clip": Entry(
         EncoderRecord(
@@ -166,7 +197,14 @@ ENCODERS: dict[str, Entry] = {
 
 def list_encoders() -> tuple[EncoderRecord, ...]:
     """What ``make_encoder`` can make, in the order to show; imports no network."""
-    return tuple(entry.record for entry in ENCODERS.values())
+    return tuple(completed(entry.record) for entry in ENCODERS.values())
+
+
+def shipped_encoders() -> Iterator[Encoder]:
+    """Those that need nothing but the package, ready to run."""
+    for name, entry in ENCODERS.items():
+        if entry.ships:
+            yield cast(Encoder, entry.make(name, Options()))
 
 
 def make_encoder(
@@ -180,7 +218,8 @@ def make_encoder(
     """The encoder of that name, ready to run.
 
     Args:
-        name: ``gist``, ``clip``, ``slowfast_r101``, ``timm:<model>``, or the path of a file that was trained.
+        name: ``gist``, ``fisher``, ``clip``, ``slowfast_r101``, ``timm:<model>``, or the path of a file that was
+            trained.
         weights: a local file (.safetensors, .pt, .pth; for SlowFast also Caffe2's .pkl); None takes the hub's
             cache, then the hub.
         device: ``cpu``, ``cuda`` or ``cuda:N``; None takes CUDA where there is one.
@@ -199,6 +238,6 @@ def make_encoder(
     ending = Path(name).suffix
     entry = ENCODERS.get(ending if ending in ENCODERS else prefix + colon)
     if entry is None or (colon and not model):
-        valid = ", ".join(record.name for record in list_encoders())
+        valid = ", ".join(entry.record.name for entry in ENCODERS.values())
         raise UsageError(f"unknown encoder {name!r}; choose one of: {valid}")
     return entry.make(name, Options(weights, device, precision, threads))

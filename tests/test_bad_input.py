@@ -272,7 +272,7 @@ def test_movie_that_cannot_be_removed(built_catalog, m2s):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--encoder", "nothing"), "choose one of: gist, clip"),
+        (("--encoder", "nothing"), "choose one of: gist, fisher, clip"),
         (("--detector", "nothing"), "no shot detector is called 'nothing'"),
         (("--scene-shots", "3", "--scene-stride", "9"), "in no scene"),
         (("--metadata", "nothing.csv"), "nothing.csv: cannot be read"),

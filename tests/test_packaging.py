@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"m2s_index": "m2s_index", "encoders": "m2s_index/encoders", "cli": "m2s_index/cli",
            "migrations": "m2s_index/migrations"}  # fmt: skip
+DATA = ("fisher.json", "fisher.safetensors", "place.json")
 
 pytestmark = pytest.mark.slow
 
@@ -88,12 +89,24 @@ def test_wheel_holds_every_module(distributions):
 
 
 def test_nothing_else_is_in_the_wheel(distributions):
-    """At the top level there are ``m2s_index`` and the metadata; no tests, no data, no caches."""
+    """At the top level there are ``m2s_index`` and the metadata; no tests, no caches, and of data the encoders'."""
     with zipfile.ZipFile(distributions[1]) as wheel:
         names = wheel.namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"m2s_index"}
-    assert all(name.endswith((".py", "py.typed")) for name in names if ".dist-info/" not in name)
+    others = {name for name in names if not name.endswith((".py", "py.typed")) and ".dist-info/" not in name}
+    assert others == {f"m2s_index/encoders/data/{name}" for name in DATA}
+
+
+def test_the_weights_are_in_both_distributions(distributions):
+    """To the byte, and the wheel is no larger than they make it."""
+    with zipfile.ZipFile(distributions[1]) as wheel:
+        for name in DATA:
+            assert wheel.read(f"m2s_index/encoders/data/{name}") == (ROOT / "encoders" / "data" / name).read_bytes()
+    with tarfile.open(distributions[0]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {f"encoders/data/{name}" for name in DATA} <= names
+    assert distributions[1].stat().st_size < 26_000_000
 
 
 def test_licence(distributions):
@@ -133,7 +146,10 @@ def test_runs_from_the_wheel(installed, films, tmp_path):
     built = run(m2s, "index", "build", films / "Short.mp4", "--catalog", "made", "--workers", "1", cwd=tmp_path)
     assert built.returncode == 0, built.stderr
     assert run(m2s, "query", "--scene", "Short#0", "--catalog", "made", cwd=tmp_path).returncode == 0
+    embedded = run(m2s, "index", "build", "--encoder", "fisher", "--catalog", "made", cwd=tmp_path)
+    assert embedded.returncode == 0, embedded.stderr
     assert run(m2s, "index", "verify", "--catalog", "made", cwd=tmp_path).returncode == 0
+    assert "fisher" in run(m2s, "encoders", "list", "--catalog", "made", cwd=tmp_path).stdout
 
 
 def test_every_package_is_listed(distributions):

@@ -13,19 +13,20 @@ def test_names_are_listed_once_with_their_records():
     records = list_encoders()
     assert [record.name for record in records] == [
         "gist",
+        "fisher",
         "clip",
         "slowfast_r101",
         "timm:<model>",
         "<file>.safetensors",
     ]
     assert all(record.licence and record.source and record.description for record in records)
-    assert set(ENCODERS) == {"gist", "clip", "slowfast_r101", "timm:", ".safetensors"}
+    assert set(ENCODERS) == {"gist", "fisher", "clip", "slowfast_r101", "timm:", ".safetensors"}
 
 
 @pytest.mark.parametrize("name", ["", "gits", "timm", "timm:", "clip:x", "resnet50"])
 def test_an_unknown_name_lists_the_valid_ones(name):
     """So that a typing mistake is mended at once."""
-    with pytest.raises(UsageError, match=r"choose one of: gist, clip, slowfast_r101, timm:<model>"):
+    with pytest.raises(UsageError, match=r"choose one of: gist, fisher, clip, slowfast_r101, timm:<model>"):
         make_encoder(name)
 
 
