@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from m2s_index.cli.options import GivenPath, catalog_option, encoder_options, format_options
-from m2s_index.cli.output import print_json, say, shown, size
+from m2s_index.cli.output import print_json, say, shown, size, use_one_thread_for_matrices
 
 if TYPE_CHECKING:
     from m2s_index.build import BuildResult
@@ -88,6 +88,7 @@ def build(
     again until it changes, or with --retry-failed. Without PATHS, films that are indexed are embedded with
     --encoder from their stored key frames, or, where it sees motion, from their files.
     """
+    use_one_thread_for_matrices()
     from contextlib import ExitStack
 
     from m2s_index.build import BuildResult

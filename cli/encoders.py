@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from m2s_index.cli.options import catalog_option, format_options
-from m2s_index.cli.output import print_json, print_table
+from m2s_index.cli.output import hurry, print_json, print_table, size
+
+if TYPE_CHECKING:
+    from m2s_index.encoders.record import EncoderRecord
 
 
 @click.group()
@@ -19,17 +23,26 @@ def encoders() -> None:
 @catalog_option
 @format_options("table", "json")
 def list_command(catalog_folder: Path, output_format: str) -> None:
-    """List the encoders that can be made, and those whose embeddings the catalogue holds."""
+    """List the encoders that can be made, and those whose embeddings the catalogue holds.
+
+    Those that come with m2s are timed here and now, on small key frames and one core; P@1 is theirs on real
+    photographs of 15 kinds of place (docs/evaluation.md).
+    """
+    hurry()
     from m2s_index.encoders.registry import list_encoders as list_available
+    from m2s_index.encoders.registry import shipped_encoders
+    from m2s_index.encoders.speed import key_frames_per_second
 
     available = list_available()
+    speeds = {encoder.identity.name: key_frames_per_second(encoder) for encoder in shipped_encoders()}
     stored = _stored(catalog_folder)
     if output_format == "json":
         print_json(
             {
                 "available": [
                     {"name": r.name, "dimension": r.dimension, "weights": r.weights, "licence": r.licence,
-                     "source": r.source, "description": r.description}
+                     "source": r.source, "description": r.description, "size_bytes": r.size_bytes,
+                     "key_frames_per_second": speeds.get(r.name), "place": r.place}
                     for r in available
                 ],
                 "stored": stored,
@@ -37,8 +50,20 @@ def list_command(catalog_folder: Path, output_format: str) -> None:
         )  # fmt: skip
         return
     print_table(
-        ("encoder", "dimension", "weights", "what"),
-        ((r.name, r.dimension, r.weights, r.description) for r in available),
+        ("encoder", "dimension", "size", "frames/s", "place P@1", "licence", "weights", "what"),
+        (
+            (
+                r.name,
+                r.dimension,
+                _size(r),
+                _speed(speeds, r),
+                _place(r),
+                r.licence,
+                r.weights,
+                r.description,
+            )
+            for r in available
+        ),
     )
     if stored:
         print_table(
@@ -52,8 +77,8 @@ def list_command(catalog_folder: Path, output_format: str) -> None:
 @catalog_option
 @format_options("json")
 def info(name: str, catalog_folder: Path, output_format: str) -> None:
-    """Say all that is known of encoder NAME: the identity its vectors are stored under, or, where the
-    catalogue has none of it, what can be made by that name, and with which weights.
+    """Say all that is known of encoder NAME: the identity its vectors are stored under, where the catalogue has
+    any, and its record: what can be made by that name, with which weights, made from what.
     """
     from dataclasses import asdict
 
@@ -62,7 +87,11 @@ def info(name: str, catalog_folder: Path, output_format: str) -> None:
 
     stored = _stored(catalog_folder)
     available = [asdict(record) for record in list_available()]
-    for encoder in (*stored, *available):
+    for encoder in stored:
+        if encoder["name"] == name:
+            print_json(_known_of(encoder, available) | encoder)
+            return
+    for encoder in available:
         if encoder["name"] == name:
             print_json(encoder)
             return
@@ -82,6 +111,26 @@ def use(name: str, catalog_folder: Path) -> None:
     with Catalog.open(catalog_folder, writable=True) as catalog, catalog.write() as session:
         encoder = use_encoder(session, name)
     click.echo(f"{catalog_folder} now uses {encoder.name}")
+
+
+def _known_of(stored: dict[str, object], available: list[dict[str, object]]) -> dict[str, object]:
+    """The record of a stored encoder; empty where its weights are not those that the record is of."""
+    for record in available:
+        if record["name"] == stored["name"] and record["weights_sha256"] in (None, stored["weights_sha256"]):
+            return record
+    return {}
+
+
+def _size(record: EncoderRecord) -> str:
+    return "" if record.size_bytes is None else size(record.size_bytes)
+
+
+def _speed(speeds: dict[str, float], record: EncoderRecord) -> str:
+    return f"{speeds[record.name]:.0f}" if record.name in speeds else ""
+
+
+def _place(record: EncoderRecord) -> str:
+    return "" if record.place is None else f"{record.place['all']['photograph']['p@1']:.1f}"
 
 
 def _stored(folder: Path) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ import click
 
 from m2s_index.cli.eval import FORMATS, interval_options, measure, show, table_options
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
-from m2s_index.cli.output import say, shown
+from m2s_index.cli.output import say, shown, use_one_thread_for_matrices
 
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
@@ -69,6 +69,7 @@ def lvu(
     Each clip is one scene. Clips that are not in the folder are named and left out: many links are dead.
     Films that are there already are not read again. Exit status 1 if a clip could not be read.
     """
+    use_one_thread_for_matrices()
     from m2s_index.catalog import Catalog
     from m2s_index.cli.eval_output import check_published
     from m2s_index.errors import UsageError

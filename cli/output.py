@@ -28,6 +28,7 @@ __all__ = [
     "shown",
     "size",
     "text_width",
+    "use_one_thread_for_matrices",
 ]
 
 TYPED = "m2s.typed"
@@ -39,6 +40,13 @@ def hurry() -> None:
     garbage, of which they make none in rings, nor start threads for matrices as small as theirs.
     """
     gc.disable()
+    use_one_thread_for_matrices()
+
+
+def use_one_thread_for_matrices() -> None:
+    """Before NumPy is loaded: threads for matrices as small as a picture's wait for one another and for whatever
+    else the machine does.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 

@@ -75,20 +75,36 @@ def test_verify_json(own_catalog, m2s):
 def test_encoders(built_catalog, tmp_path, m2s):
     """What can be made is listed without a catalogue; with one, what it holds as well."""
     found = m2s("encoders", "list", "--json", "--catalog", tmp_path / "none").json()
-    assert [encoder["name"] for encoder in found["available"]][:2] == ["gist", "clip"]
+    available = {encoder["name"]: encoder for encoder in found["available"]}
+    assert list(available)[:3] == ["gist", "fisher", "clip"]
+    for name in ("gist", "fisher"):
+        assert available[name]["key_frames_per_second"] > 1
+        assert 0 < available[name]["place"]["all"]["photograph"]["p@1"] < 100
+    assert (available["gist"]["size_bytes"], available["clip"]["key_frames_per_second"]) == (0, None)
     assert found["stored"] == []
     assert not (tmp_path / "none").exists()
     (stored,) = m2s("encoders", "list", "--json", "--catalog", built_catalog).json()["stored"]
     assert (stored["name"], stored["default"]) == ("gist", True)
     table = m2s("encoders", "list", "--catalog", built_catalog).stdout
     assert "timm:<model>" in table
+    header, _, gist, fisher = table.splitlines()[:4]
+    assert all(column in header for column in ("dimension", "size", "frames/s", "place P@1", "licence", "weights"))
+    assert f"{available['fisher']['place']['all']['photograph']['p@1']:.1f}" in fisher
+    assert "0 B" in gist
+    assert "7 MB" in fisher
 
 
 def test_encoder_info(built_catalog, m2s):
     """Info shows the identity of a stored encoder, and the record of one that can be made."""
     info = m2s("encoders", "info", "gist", "--json", "--catalog", built_catalog).json()
     assert (info["dimension"], info["metric"], info["weights_sha256"]) == (512, "cosine", "")
+    assert info["place"]["all"]["scene"].keys() == {"p@1", "p@5", "p@10"}
+    assert info["movies"] == 4
     assert "weights" in m2s("encoders", "info", "clip", "--catalog", built_catalog).json()
+    shipped = m2s("encoders", "info", "fisher", "--json", "--catalog", built_catalog).json()
+    assert {source["licence"] for source in shipped["training"]["data"]} >= {"CC BY 3.0"}
+    assert shipped["training"]["weights_sha256"] == shipped["weights_sha256"]
+    assert shipped["training"]["recipe"]["seed"] >= 0
     ran = m2s("encoders", "info", "nothing", "--catalog", built_catalog)
     assert ran.status == 2
     assert "gist" in ran.stderr
