@@ -93,6 +93,7 @@ def build(
 
     from m2s_index.build import BuildResult
     from m2s_index.catalog import Catalog
+    from m2s_index.encoders import DEFAULT
     from m2s_index.encoders.registry import make_encoder
     from m2s_index.errors import UsageError
     from m2s_index.lock import BuildLock
@@ -113,7 +114,7 @@ def build(
         if retry_failed and known and not paths:
             paths = _failed_paths(known)
         options, stored_name = _remembered(known, cutting)
-        name = encoder_name or stored_name or "gist"
+        name = encoder_name or stored_name or DEFAULT
         encoder = make_encoder(name, weights=weights, device=device, precision=precision, threads=threads)
         if known and not dry_run:
             held.enter_context(BuildLock(catalog_folder))

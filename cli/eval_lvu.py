@@ -10,6 +10,7 @@ import click
 from m2s_index.cli.eval import FORMATS, interval_options, measure, show, table_options
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import say, shown, use_one_thread_for_matrices
+from m2s_index.encoders import DEFAULT
 
 if TYPE_CHECKING:
     from m2s_index.catalog import Catalog
@@ -35,7 +36,10 @@ QUERY_SPLIT, GALLERY_SPLIT = "val", "train"
     help="LVU's label files: the folder of all tasks.  [default: lvu_1.0 in the folder of --videos]",
 )
 @click.option(
-    "--encoder", "encoder_names", multiple=True, help="May be repeated.  [default: the catalogue's, else gist]"
+    "--encoder",
+    "encoder_names",
+    multiple=True,
+    help=f"May be repeated.  [default: the catalogue's, else {DEFAULT}]",
 )
 @click.option("--weights", multiple=True, metavar="ENCODER=FILE", help="An encoder's weights; may be repeated.")
 @click.option("--device", help="cpu, cuda or cuda:1.  [default: cuda where there is one]")
@@ -139,8 +143,8 @@ def _default_name(folder: Path) -> str:
         with Catalog.open(folder) as catalog, catalog.reader() as reader:
             stored = default_encoder(reader)
     except CatalogMissingError:
-        return "gist"
-    return stored.identity.name if stored else "gist"
+        return DEFAULT
+    return stored.identity.name if stored else DEFAULT
 
 
 def _index(folder: Path, clips: list[Path], encoders: list[AnyEncoder], workers: int | None) -> bool:

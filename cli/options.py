@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from m2s_index.encoders import DEFAULT
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -68,7 +70,9 @@ def encoder_options(function: Function) -> Function:
     for option in reversed(
         [
             click.option(
-                "--encoder", "encoder_name", help="See 'm2s encoders list'.  [default: the catalogue's, else gist]"
+                "--encoder",
+                "encoder_name",
+                help=f"See 'm2s encoders list'.  [default: the catalogue's, else {DEFAULT}]",
             ),
             click.option(
                 "--weights",

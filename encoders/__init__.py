@@ -1,1 +1,4 @@
 """Networks, preprocessing, weights. The library never imports this package."""
+
+DEFAULT = "gist"
+"""The encoder of a new catalogue, where none is named."""

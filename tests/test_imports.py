@@ -44,7 +44,7 @@ def test_help(arguments):
     ours = {
         module for module in modules if module.startswith("m2s_index.") and not module.startswith("m2s_index.cli")
     }
-    assert ours <= {"m2s_index.errors", "m2s_index.names", "m2s_index.files", "m2s_index.types"}
+    assert ours <= {f"m2s_index.{name}" for name in ("encoders", "errors", "names", "files", "types")}
 
 
 @pytest.mark.parametrize("output", ["--json", "--format=table"])

@@ -16,7 +16,7 @@ FOLDERS = {
     "m2s_index.cli": ROOT / "cli",
     "m2s_index.migrations": ROOT / "migrations",
 }
-LIGHT_FOR_CLI = {"m2s_index", "m2s_index.errors", "m2s_index.files", "m2s_index.names"}
+LIGHT_FOR_CLI = {"m2s_index", "m2s_index.encoders", "m2s_index.errors", "m2s_index.files", "m2s_index.names"}
 """What commands may import before they run, besides each other."""
 KNOWLEDGE = {"types", "errors", "scenes", "titles", "names", "refs", "files", "metadata", "labels", "metrics"}
 CATALOGUE = {
