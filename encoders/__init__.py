@@ -1,4 +1,4 @@
 """Networks, preprocessing, weights. The library never imports this package."""
 
-DEFAULT = "gist"
+DEFAULT = "fisher"
 """The encoder of a new catalogue, where none is named."""

@@ -91,9 +91,9 @@ def own_films(films: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def built_catalog(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The catalogue of ``films``. Nobody may change it: ``catalog_folder`` is a copy for that."""
+    """The catalogue of ``films`` by ``gist``. Nobody may change it: ``catalog_folder`` is a copy for that."""
     folder = tmp_path_factory.mktemp("built") / "catalog"
-    done = _run("index", "build", films, "--catalog", folder, "--workers", "2")
+    done = _run("index", "build", films, "--encoder", "gist", "--catalog", folder, "--workers", "2")
     assert done.status == 0, done.stderr
     return folder
 

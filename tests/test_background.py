@@ -232,7 +232,7 @@ def places(tmp_path_factory, m2s):
     for name in ("gallery", "others"):
         ran = m2s(
             "index", "build", folder / name, "--metadata", folder / name / "movies.csv", "--scene-shots", "3",
-            "--scene-stride", "3", "--workers", "2", "--catalog", folder / f"{name}.catalog",
+            "--scene-stride", "3", "--encoder", "gist", "--workers", "2", "--catalog", folder / f"{name}.catalog",
         )  # fmt: skip
         assert ran.status == 0, ran.stderr
     return {name: folder / f"{name}.catalog" for name in ("gallery", "others")}

@@ -43,7 +43,8 @@ def test_damage_chosen_blind(own_films, own_catalog, built_catalog, m2s, name):
         assert any(remedy in repaired.stderr for remedy in REMEDIES)
         return
     assert repaired.status == 0, repaired.stderr
-    built = m2s("index", "build", own_films, "--catalog", own_catalog, "--workers", "1")
+    given = ("--encoder", "gist", "--catalog", own_catalog, "--workers", "1")
+    built = m2s("index", "build", own_films, *given)
     assert built.status == 0, built.stderr
     again = m2s("index", "verify", "--catalog", own_catalog, "--json")
     assert (again.status, again.json()) == (0, {"ok": True, "problems": [], "notes": []})

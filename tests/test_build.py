@@ -227,14 +227,14 @@ def test_more_frames_of_a_shot(films, tmp_path, m2s):
 def test_film_does_not_depend_on_its_neighbours(built_catalog, films, tmp_path, m2s):
     """A film indexed alone has the numbers that it has among others, to the bit."""
     folder = tmp_path / "alone"
-    build(m2s, films / "Gamma (1992).mp4", "--catalog", folder)
+    build(m2s, films / "Gamma (1992).mp4", "--encoder", "gist", "--catalog", folder)
     assert contents(folder)["Gamma (1992).mp4"] == contents(built_catalog)["Gamma (1992).mp4"]
 
 
 @pytest.mark.slow
 def test_number_of_workers_changes_nothing(built_catalog, films, tmp_path, m2s):
     """One decoder or several: the same catalogue."""
-    build(m2s, films, "--catalog", tmp_path / "c")
+    build(m2s, films, "--encoder", "gist", "--catalog", tmp_path / "c")
     assert contents(tmp_path / "c") == contents(built_catalog)
 
 
@@ -416,7 +416,7 @@ def test_broken_files_do_not_stop_a_build(own_films, built_catalog, tmp_path, m2
     (own_films / "text.mkv").write_text("to be or not to be")
     (own_films / "nothing.mov").touch()
     (own_films / "notes.txt").write_text("not a film, and not called one")
-    done = build(m2s, own_films, "--catalog", tmp_path / "c", status=1)
+    done = build(m2s, own_films, "--encoder", "gist", "--catalog", tmp_path / "c", status=1)
     assert counts(done)["failed"] == 3
     assert counts(done)["indexed"] == 4
     assert sorted(Path(f["path"]).name for f in done["failures"]) == ["cut.mp4", "nothing.mov", "text.mkv"]
@@ -479,7 +479,8 @@ def test_two_builds_at_the_same_moment(films, built_catalog, tmp_path):
     """Of builds that start together on a folder without a catalogue, each either does its work or says who
     does; none fails otherwise, and the catalogue is whole.
     """
-    arguments = [*M2S, "index", "build", str(films), "--catalog", str(tmp_path / "c"), "--workers", "1"]
+    options = ["--encoder", "gist", "--catalog", str(tmp_path / "c"), "--workers", "1"]
+    arguments = [*M2S, "index", "build", str(films), *options]
     running = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
     said = [process.communicate(timeout=120)[1].decode() for process in running]
     assert 0 in [process.returncode for process in running]

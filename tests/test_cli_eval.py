@@ -42,8 +42,8 @@ def clips(shared_data, tmp_path_factory):
 def measured(clips, tmp_path_factory, m2s):
     """The catalogue that ``eval lvu`` made of them, and what it said."""
     catalog = tmp_path_factory.mktemp("lvu") / "catalog"
-    ran = m2s("eval", "lvu", "--task", "scene", "--videos", clips, "--json", "--catalog", catalog, "--workers", "1")
-    return catalog, ran
+    given = ("--encoder", "gist", "--catalog", catalog, "--workers", "1")
+    return catalog, m2s("eval", "lvu", "--task", "scene", "--videos", clips, "--json", *given)
 
 
 def test_lvu_from_clips_to_table(measured, clips):

@@ -6,6 +6,8 @@ import json
 
 from catalog_contents import sql
 
+from m2s_index.encoders import DEFAULT
+
 
 def test_build_json(films, tmp_path, m2s):
     """A build's JSON has the fields that others rely on, of the right types; all else is on stderr."""
@@ -32,6 +34,8 @@ def test_build_in_words(films, tmp_path, m2s):
     assert ran.stdout.count("\n") == 1
     assert ran.stdout.startswith("1 films indexed (3 shots, 1 scenes)")
     assert "index: exact, 1 scenes" in ran.stderr
+    (encoder,) = m2s("index", "status", "--json", "--catalog", tmp_path / "c").json()["encoders"]
+    assert (encoder["name"], encoder["default"]) == (DEFAULT, True)
 
 
 def test_kind_of_index(catalog_folder, films, m2s):

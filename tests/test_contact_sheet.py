@@ -47,7 +47,8 @@ def spiteful(films, tmp_path_factory, m2s):
     shutil.copy(films / "Gamma (1992).mp4", folder / "films" / "Gamma (1992).mp4")
     (folder / "m.csv").write_text("movie,title,year\nShort,\"<img src=x onerror=alert(2)> & <b>'co'</b>\",1999\n")
     catalog = ("--catalog", folder / "c")
-    assert m2s("index", "build", folder / "films", "--metadata", folder / "m.csv", *catalog).status == 0
+    given = ("--metadata", folder / "m.csv", "--encoder", "gist", *catalog)
+    assert m2s("index", "build", folder / "films", *given).status == 0
     ran = m2s("query", "--scene", f"{SPITEFUL}#0", "--html", folder / "sheet.html", "--json", *catalog)
     assert ran.status == 0, ran.stderr
     return folder, ran.json()

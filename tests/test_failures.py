@@ -46,7 +46,8 @@ def test_decoders_that_misbehave(own_films, built_catalog, tmp_path, m2s):
         with (own_films / f"{name}.mp4").open("ab") as film:
             film.write(name.encode())  # another film, to the catalogue
     folder = tmp_path / "c"
-    arguments = ["index", "build", own_films, "--catalog", folder, "--workers", "2", "--json"]
+    options = ["--encoder", "gist", "--catalog", folder, "--workers", "2", "--json"]
+    arguments = ["index", "build", own_films, *options]
     ran = subprocess.run(
         [*M2S, *map(str, arguments), "--timeout", "10", "--memory-limit", "1"],
         env={**os.environ, "PYTHONPATH": str(HOSTILE)}, capture_output=True, text=True, timeout=120, check=False,

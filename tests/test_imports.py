@@ -70,8 +70,8 @@ def test_looking_at_a_catalogue(built_catalog, command):
     assert not heavy(modules) & {"torch", "timm", "av", "alembic"}
 
 
-def test_building_with_gist_loads_no_network(films, tmp_path):
-    """A build with the encoder that has no weights loads no torch."""
+def test_building_loads_no_network(films, tmp_path):
+    """A build with the default encoder loads no torch."""
     run = "from m2s_index.cli.main import main; main(sys.argv[1:])"
     arguments = ("index", "build", films / "Short.mp4", "--workers", "1", "--catalog", tmp_path / "c")
     # Decoders are spawned: they import the main module, which here has no file.

@@ -19,6 +19,7 @@ from plain_builds import library_build
 from tiny_films import write_tiny_film
 
 from m2s_index.catalog import Catalog
+from m2s_index.encoders import DEFAULT
 from m2s_index.encoders.registry import make_encoder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc as on Linux")
@@ -43,7 +44,7 @@ def many_films(tmp_path_factory):
 def whole_catalog(many_films, tmp_path_factory):
     """A build of them that nobody interrupts."""
     folder = tmp_path_factory.mktemp("whole") / "c"
-    library_build(folder, make_encoder("gist"), [many_films])
+    library_build(folder, make_encoder(DEFAULT), [many_films])
     return folder
 
 
@@ -211,7 +212,7 @@ def three_films(many_films, tmp_path_factory):
 def first_of_three(three_films, tmp_path_factory):
     """A catalogue of one of them, with an index file."""
     folder = tmp_path_factory.mktemp("one") / "c"
-    library_build(folder, make_encoder("gist"), [three_films / "2.mp4"])
+    library_build(folder, make_encoder(DEFAULT), [three_films / "2.mp4"])
     return folder
 
 

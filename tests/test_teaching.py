@@ -108,7 +108,8 @@ def test_from_films_and_metadata_to_a_taught_catalogue(films, shared_data, tmp_p
         steps = len(losses) // epochs
         return np.mean(losses[-steps:]) / np.mean(losses[:steps])
 
-    built = ran("index", "build", films, "--shots-from", films / "cuts", "--workers", "2")
+    cut = ("--shots-from", films / "cuts")
+    built = ran("index", "build", films, *cut, "--encoder", "gist", "--workers", "2")
     assert built["movies"]["indexed"] >= 20
     known = ran("movies", "import", shared_data / "metadata" / "ml-latest-small")
     assert known["ratings"] > 100_000

@@ -174,7 +174,8 @@ def test_damage(own_films, own_catalog, built_catalog, m2s, kind):
     assert all("m2s index repair" in problem["remedy"] for problem in found["problems"])
     assert what in m2s("index", "verify", "--catalog", own_catalog).stdout
     assert m2s("index", "repair", "--catalog", own_catalog).status == 0
-    built = m2s("index", "build", own_films, "--catalog", own_catalog, "--workers", "1")
+    given = ("--encoder", "gist", "--catalog", own_catalog, "--workers", "1")
+    built = m2s("index", "build", own_films, *given)
     assert built.status == 0, built.stderr
     again = m2s("index", "verify", "--catalog", own_catalog, "--json")
     assert (again.status, again.json()) == (0, {"ok": True, "problems": [], "notes": []})
