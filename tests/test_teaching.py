@@ -31,7 +31,7 @@ FILMS = {
 
 
 def pieces(source: Path, folder: Path) -> list[Path]:
-    """A film's own packets in files of some twenty seconds, each from a key frame on; the same to the bit each time."""
+    """A film's own packets in files of some twenty seconds, each from a key frame on; the same bits each time."""
     made: list[Path] = []
     with av.open(str(source)) as film:
         stream = film.streams.video[0]
