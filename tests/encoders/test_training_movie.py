@@ -65,7 +65,9 @@ def bare_catalog(m2s, tmp_path_factory):
     for genre, places in GENRES.items():
         for number in range(FILMS_A_GENRE):
             write_film(films / f"{genre}{number}.mp4", places, seed=number)
-    built = m2s("index", "build", films, "--catalog", folder, "--workers", "2", "--min-shot", "0.2")
+    built = m2s(
+        "index", "build", films, "--encoder", "gist", "--catalog", folder, "--workers", "2", "--min-shot", "0.2"
+    )
     assert built.status == 0, built.stderr
     shutil.rmtree(films)
     return folder

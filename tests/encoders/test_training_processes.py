@@ -44,7 +44,7 @@ def catalog(m2s, tmp_path_factory):
     for number in range(8):
         write_tiny_film(films / f"F{number}.mp4", seed=60 + number, shots=20)
         lines.append(f"F{number}.mp4,F{number},1990,{'Drama' if number % 2 else 'Western'}")
-    built = m2s("index", "build", films, "--catalog", folder, "--workers", "2")
+    built = m2s("index", "build", films, "--encoder", "gist", "--catalog", folder, "--workers", "2")
     assert built.status == 0, built.stderr
     table = films / "t.csv"
     table.write_text("\n".join(lines), "utf-8")

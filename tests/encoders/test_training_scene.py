@@ -53,7 +53,7 @@ def films(tmp_path_factory):
 def catalog(m2s, films, tmp_path_factory):
     """Indexed by gist; the films themselves are gone: training and embedding decode nothing."""
     folder = tmp_path_factory.mktemp("catalog") / "c"
-    built = m2s("index", "build", films, "--catalog", folder, "--workers", "2")
+    built = m2s("index", "build", films, "--encoder", "gist", "--catalog", folder, "--workers", "2")
     assert built.status == 0, built.stderr
     films.rename(films.with_name("elsewhere"))
     return folder

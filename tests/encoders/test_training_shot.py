@@ -39,7 +39,7 @@ def catalog(m2s, tmp_path_factory):
     for number in range(6):
         write_tiny_film(films / f"F{number}.mp4", seed=60 + number, shots=20)
     write_tiny_film(films / "Short.mp4", seed=70, shots=4)
-    built = m2s("index", "build", films, "--catalog", folder, "--workers", "2")
+    built = m2s("index", "build", films, "--encoder", "gist", "--catalog", folder, "--workers", "2")
     assert built.status == 0, built.stderr
     shutil.rmtree(films)  # training reads key frames, never video
     return folder
