@@ -37,7 +37,8 @@ def make_story_catalog(m2s: Callable[..., Any], folder: Path, *, films: int, sce
             for name in ("place", "theme")
         ]
     catalog = folder / "catalog"
-    built = m2s("index", "build", *sorted(sources.glob("*.mp4")), "--shots-from", cuts, "--catalog", catalog)
+    films_made = sorted(sources.glob("*.mp4"))
+    built = m2s("index", "build", *films_made, "--encoder", "gist", "--shots-from", cuts, "--catalog", catalog)
     assert built.status == 0, built.stderr
     shutil.rmtree(sources)
     table = write_table(folder / "l.csv", ("movie", "start", "end", "vocabulary", "value", "split"), labels)

@@ -227,7 +227,7 @@ def test_key_frames_are_the_stored_ones(catalog):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["films_per_batch=7"], "6 of 7 films have the 8 shots of a run, and a batch takes runs of 7 films"),
+        (["films_per_batch=7"], "6 of 7 films have the 12 shots of a run, and a batch takes runs of 7 films"),
         (["run_shots=21"], "0 of 7 films have the 21 shots of a run"),
         (["backbone=resnet_of_nobody"], "timm has no model 'resnet_of_nobody'"),
         (["backbone=test_vit", "image_px=50"], "does not take pictures of 50 pixels"),
