@@ -20,8 +20,9 @@ def test_benchmark_measures_exactness_speed_memory_and_recall() -> None:
     command = [sys.executable, BENCHMARK, "--scenes", "4000", "--dimension", "32", "--top", "2000"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    machine, memory, speed, *kinds = ran.stdout.splitlines()
+    machine, exactness, memory, speed, *kinds = ran.stdout.splitlines()
     assert machine.endswith("4,000 scenes × 32, best 2,000")
+    assert exactness == "of 20 films, 2,000 of the best 2,000 pairs are those of the procedure as told"
     assert re.fullmatch(r"memory beyond the embeddings: \d+ MiB", memory)
     assert re.fullmatch(r"bare product [\d.]+ s; exact pairs [\d.]+ s, ratio [\d.]+", speed)
     found = [
