@@ -1,9 +1,10 @@
 """Does it learn? Trained encoders against untrained ones, on films of a world whose themes and places are known.
 
-    python benchmarks/learning.py --out DIR [--seeds 5] [--films 56] [--held-out 28] [--scene-steps 600] …
+    python benchmarks/learning.py --out DIR [--seeds 5] [--films 56] [--held-out 56] [--scene-steps 600] …
 
-Each seed is another world and another training. A world's films are rendered, cut into their true shots and indexed
-with the untaught encoder ``gist``; some are held out. On the others m2s's own commands run: ``train movie``,
+Each seed is another world and another training; the first is 1, as settings were chosen on world 0. A world's films
+are rendered, cut into their true shots and indexed with the untaught encoder ``gist``; some are held out. On the
+others m2s's own commands run: ``train movie``,
 ``train mine`` and ``train scene`` for each of the three signals, and ``train shot`` for both recipes. Held-out
 scenes are then the queries and the gallery (other films only), and precision at 1, 5 and 10 is measured for themes
 and places. What a seed gave is kept in DIR/seed-N.json and not made again; tables of all seeds are printed.
@@ -267,8 +268,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of what each seed gave")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=1, help="on world 0 settings were chosen")
     parser.add_argument("--films", type=int, default=56, help="to train on")
-    parser.add_argument("--held-out", type=int, default=28, help="to measure with")
+    parser.add_argument("--held-out", type=int, default=56, help="to measure with")
     parser.add_argument("--movie-batch", type=int, default=16)
     parser.add_argument("--movie-epochs", type=int, default=40)
     parser.add_argument("--scene-steps", type=int, default=600, help="the same for all pairs")
@@ -284,7 +286,7 @@ def main() -> None:
     budget = Budget(**{name: getattr(arguments, name) for name in Budget.__dataclass_fields__})
     arguments.out.mkdir(parents=True, exist_ok=True)
     seeds: list[Table] = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         path = arguments.out / f"seed-{seed}.json"
         if not path.exists():
 

@@ -22,7 +22,7 @@ def test_benchmark_measures_every_row_and_keeps_what_a_seed_gave(tmp_path: Path)
     command = [sys.executable, BENCHMARK, "--out", tmp_path, *TINY]
     first = subprocess.run(command, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
-    found = json.loads((tmp_path / "seed-0.json").read_text())
+    found = json.loads((tmp_path / "seed-1.json").read_text())
     assert found.keys() == {
         "chance", "mean colours alone", "cut lengths alone", "gist", "E_scene untrained", "E_scene, same-film",
         "E_scene, cowatch", "E_scene, genre", "E_scene, synopsis", "E_shot untrained", "E_shot, ShotCoL's recipe",

@@ -104,7 +104,7 @@ def places(tmp_path_factory):
     with Catalog.open(folder / "c", create=True) as catalog:
         for number in range(14):
             look = 2 * random.standard_normal(24)
-            shots = np.repeat(random.permutation(shared), 9, axis=0) + look + random.standard_normal((54, 24))
+            shots = np.repeat(random.permutation(shared), 9, axis=0) + look + random.normal(0, 0.5, (54, 24))
             add(catalog, f"/films/{number}.mkv", shots.astype(np.float32), encoder=seen)
     assert write_mined_pairs(folder / "c", folder / "pairs.csv") > 300
     return folder / "c", folder / "pairs.csv"
