@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from m2s_index.cli.lazy_group import LazyGroup
 from m2s_index.cli.options import GivenPath, catalog_option, format_options
 from m2s_index.cli.output import TYPED, say
 
@@ -55,7 +56,7 @@ def interval_options(function: Function) -> Function:
     return draws(seed(function))
 
 
-@click.group("eval")
+@click.group("eval", cls=LazyGroup, lazy={"lvu": "eval_lvu:lvu"})
 def evaluation() -> None:
     """Measure retrieval precision, as in the paper's Table 2."""
 

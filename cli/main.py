@@ -12,26 +12,28 @@ from typing import Any
 import click
 
 from m2s_index import __version__
-from m2s_index.cli.demo import demo
-from m2s_index.cli.encoders import encoders
-from m2s_index.cli.eval import evaluation
-from m2s_index.cli.eval_lvu import lvu
-from m2s_index.cli.explain import explain
-from m2s_index.cli.index import index
-from m2s_index.cli.labels import labels
-from m2s_index.cli.movies import movies
+from m2s_index.cli.lazy_group import LazyGroup
 from m2s_index.cli.options import CATALOG_KEY
 from m2s_index.cli.output import TYPED, say
-from m2s_index.cli.pairs import pairs
-from m2s_index.cli.query import query
-from m2s_index.cli.shots import shots
-from m2s_index.cli.train import train
 from m2s_index.errors import M2SError, UsageError
 
 INTERRUPTED = 130
+COMMANDS = {
+    "demo": "demo:demo",
+    "encoders": "encoders:encoders",
+    "eval": "eval:evaluation",
+    "explain": "explain:explain",
+    "index": "index:index",
+    "labels": "labels:labels",
+    "movies": "movies:movies",
+    "pairs": "pairs:pairs",
+    "query": "query:query",
+    "shots": "shots:shots",
+    "train": "train:train",
+}
 
 
-class _Command(click.Group):
+class _Command(LazyGroup):
     """Turns m2s errors into one line and an exit status: 2 for wrong usage, 1 for all else."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -99,7 +101,7 @@ def _damage(ctx: click.Context) -> str | None:
     return f"the catalogue in {folder} is not sound ({first.what}: {first.where}); {first.remedy}"
 
 
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Command, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="m2s")
 def main() -> None:
     """Find scenes in films: index folders of video, and search them for similar scenes.
@@ -109,8 +111,3 @@ def main() -> None:
     m2s index build ~/films                 index a folder of films
     m2s query --scene "Big Buck#3" -k 10    scenes like this one
     """
-
-
-evaluation.add_command(lvu)
-for command in (demo, index, shots, query, pairs, explain, labels, movies, evaluation, encoders, train):
-    main.add_command(command)

@@ -20,7 +20,10 @@ def commands(
     """Every command and group with its full name."""
     yield " ".join(path), command
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
             yield from commands(child, (*path, name))
 
 

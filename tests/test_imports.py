@@ -47,6 +47,13 @@ def test_help(arguments):
     assert ours <= {f"m2s_index.{name}" for name in ("encoders", "errors", "names", "files", "types")}
 
 
+def test_one_command_waits_for_no_other():
+    """A command loads its own module of commands, not those beside it."""
+    modules = loaded("from m2s_index.cli.main import main; main(sys.argv[1:])", "eval", "retrieval", "--help")
+    assert "m2s_index.cli.eval" in modules
+    assert not modules & {f"m2s_index.cli.{name}" for name in ("demo", "eval_lvu", "index", "query", "train")}
+
+
 @pytest.mark.parametrize("output", ["--json", "--format=table"])
 def test_query(built_catalog, output):
     """A query from a cold start loads neither networks nor decoders, nor what only writers need."""
