@@ -42,7 +42,8 @@ def find_shots_in_parallel(path: Path, detector: ShotDetector, workers: int) -> 
                     return shots_of_samples(path, info, copy.deepcopy(detector), blocks)
             except WorkerError:
                 pass  # what is wrong with the film, one pass will say
-    return find_shots(path, detector)
+    # Threads of one decoder cannot run ahead over frames that build on one another, but over intra frames they can.
+    return find_shots(path, detector, threads=workers if detector.intra_only else 1)
 
 
 def _blocks(path: Path, segments: list[tuple[int, int]], pool: WorkerPool) -> Iterator[SampleBlock]:

@@ -76,6 +76,7 @@ class VideoReader:
         """
         self.path = path
         self.damaged_packets = 0
+        self._intra_only = intra_only
         self._container = _open(path)
         try:
             self._stream = _film_stream(path, self._container)
@@ -213,6 +214,9 @@ class VideoReader:
             try:
                 for packet in self._container.demux(self._stream):
                     self.damaged_packets += packet.is_corrupt
+                    # The decoder would drop the others one by one; the empty one at the end makes it give all.
+                    if self._intra_only and packet.size and not packet.is_keyframe:
+                        continue
                     try:
                         for frame in packet.decode():
                             assert isinstance(frame, VideoFrame)

