@@ -97,6 +97,25 @@ def decode_matrix(data: bytes, rows: int, columns: int, dtype: str, where: str) 
     return matrix
 
 
+def featured_films(reader: Reader, encoder: StoredEncoder) -> dict[int, int]:
+    """Films of which there are shot features by an encoder, by movie id, with how many shots they have.
+
+    Raises:
+        UsageError: there is none.
+    """
+    query = (
+        "SELECT f.movie_id, (SELECT count(*) FROM shots s WHERE s.movie_id = f.movie_id) "
+        "FROM features f WHERE f.encoder_id = ?"
+    )
+    found = dict(reader.rows(query, (encoder.encoder_id,)))
+    if not found:
+        raise UsageError(
+            f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes; name one "
+            "that sees shots with --encoder"
+        )
+    return found
+
+
 def film_features(reader: Reader, encoder: StoredEncoder, movie_id: int, *, shots: int, name: str) -> Float32Array:
     """A film's shots as an encoder sees them: float32 [shots, D], as they are stored.
 

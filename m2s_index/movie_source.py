@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from m2s_index.catalog import Catalog
 from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import UsageError
-from m2s_index.matrices import StoredEncoder, film_features, find_encoder
+from m2s_index.matrices import StoredEncoder, featured_films, film_features, find_encoder
 from m2s_index.movie_metadata.known_titles import link_movies
 from m2s_index.movie_metadata.movie_signals import TitlePair, title_pairs
-from m2s_index.reading import Reader
 from m2s_index.schema import MovieRow
 from m2s_index.sessions import reader_of
 from m2s_index.types import EncoderIdentity, FilmPairs, Float32Array
@@ -119,7 +118,7 @@ class ShotFeatureSource:
 
 def _films(session: Session, encoder: StoredEncoder, without: Collection[int]) -> tuple[list[_Film], LeftOut]:
     """Films that can be trained on, by content, and how many others there are."""
-    embedded = _embedded(reader_of(session), encoder)
+    embedded = featured_films(reader_of(session), encoder)
     titles = link_movies(session)
     columns = select(MovieRow.id, MovieRow.name, MovieRow.fingerprint)
     found = session.execute(columns.order_by(MovieRow.fingerprint, MovieRow.id)).all()
@@ -141,21 +140,6 @@ def nothing_known(films: int) -> UsageError:
         f"none of the {films} indexed films is of a movie that metadata is known of: import some with "
         "'m2s movies import FILE', with the films' file names, or their titles and years, in it"
     )
-
-
-def _embedded(reader: Reader, encoder: StoredEncoder) -> dict[int, int]:
-    """How many shots each film has that there are shot features of, by movie id."""
-    query = (
-        "SELECT f.movie_id, (SELECT count(*) FROM shots s WHERE s.movie_id = f.movie_id) "
-        "FROM features f WHERE f.encoder_id = ?"
-    )
-    found = dict(reader.rows(query, (encoder.encoder_id,)))
-    if not found:
-        raise UsageError(
-            f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes; name one "
-            "that sees shots with --encoder"
-        )
-    return found
 
 
 def _pairs(pairs: list[TitlePair], films: list[_Film], signal: str) -> FilmPairs:

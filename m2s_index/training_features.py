@@ -7,8 +7,7 @@ import json
 from functools import lru_cache
 
 from m2s_index.catalog import Catalog
-from m2s_index.errors import UsageError
-from m2s_index.matrices import film_features, find_encoder
+from m2s_index.matrices import featured_films, film_features, find_encoder
 from m2s_index.types import EncoderIdentity, Float32Array
 
 _FILMS_AT_HAND = 256
@@ -32,23 +31,13 @@ class CatalogFeatures:
         """
         with catalog.reader() as reader:
             stored = find_encoder(reader, encoder_name)
-            films = list(
-                reader.rows(
-                    "SELECT m.id, m.name, m.fingerprint, f.rows FROM movies m JOIN features f ON f.movie_id = m.id "
-                    "WHERE f.encoder_id = ? ORDER BY m.fingerprint",
-                    (stored.encoder_id,),
-                )
-            )
-            every = reader.value("SELECT count(*) FROM movies")
-        if not films:
-            raise UsageError(
-                f"the catalogue has no shot features by encoder '{stored.name}', which sees scenes alone; name one "
-                "that sees shots with --encoder"
-            )
+            shots = featured_films(reader, stored)
+            movies = list(reader.rows("SELECT id, name, fingerprint FROM movies ORDER BY fingerprint"))
+        films = [(*movie, shots[movie[0]]) for movie in movies if movie[0] in shots]
         self._catalog = catalog
         self._encoder = stored
         self._movie_ids, self._names, self._fingerprints, self._shots = zip(*films, strict=True)
-        self.left_out = every - len(films)
+        self.left_out = len(movies) - len(films)
         self.features = lru_cache(_FILMS_AT_HAND)(self._read)
 
     @property

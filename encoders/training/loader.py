@@ -1,12 +1,9 @@
-"""Batches of pictures from a source, read and scaled in threads one batch ahead."""
+"""Batches of pictures from a source, read and scaled ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +13,7 @@ from torch import Tensor
 
 from m2s_index.encoders.timm_image import picture
 from m2s_index.encoders.training.processes import ALONE, Processes
+from m2s_index.encoders.training.read_ahead import ReadAhead
 from m2s_index.encoders.training.sampler import Run, RunSampler
 from m2s_index.encoders.training.source import TrainingSource
 from m2s_index.types import Image
@@ -24,8 +22,8 @@ _BASE_SHARE = 8 / 7
 _THREADS = 4
 
 
-class BatchLoader:
-    """Reads a sampler's batches. Use it as a context manager, from one thread."""
+class BatchLoader(ReadAhead[Run, Tensor]):
+    """Reads a sampler's batches."""
 
     def __init__(
         self,
@@ -35,22 +33,13 @@ class BatchLoader:
         side_px: int,
         processes: Processes = ALONE,
     ) -> None:
+        super().__init__(self._runs, self._read, threads=_THREADS)
         self._source = source
         self._sampler = sampler
         self._run_shots = run_shots
         self._side_px = side_px
         self._processes = processes
         self._first_of_film = [0, *accumulate(source.shots)]
-        self._threads = ThreadPoolExecutor(_THREADS, "m2s-batches")
-        self._ahead: dict[int, Sequence[Future[Tensor]]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._threads.shutdown(cancel_futures=True)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
         """Pictures uint8 [N, 3, side, side] and their shots int64 [N], which number all films' shots through; of
@@ -59,14 +48,9 @@ class BatchLoader:
         Raises:
             KeyFrameError: a film's key frames are missing or damaged.
         """
-        reading = self._ahead.pop(number, None) or self._start(number)
-        self._ahead = {number + 1: self._start(number + 1)}
         runs = self._runs(number)
         shots = [self._first_of_film[r.film] + r.first_shot + i for r in runs for i in range(self._run_shots)]
-        return torch.cat([run.result() for run in reading]), torch.tensor(shots)
-
-    def _start(self, number: int) -> list[Future[Tensor]]:
-        return [self._threads.submit(self._read, run) for run in self._runs(number)]
+        return torch.cat(self.read(number)), torch.tensor(shots)
 
     def _runs(self, number: int) -> Sequence[Run]:
         return self._processes.share(self._sampler.batch(number))

@@ -1,11 +1,8 @@
-"""Batches of films from a source: matrices of shot features, read in a thread one batch ahead."""
+"""Batches of films from a source: matrices of shot features, read ahead."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -13,6 +10,7 @@ from torch import Tensor
 
 from m2s_index.encoders.training.movie_pairs import PairSampler
 from m2s_index.encoders.training.processes import ALONE, Processes
+from m2s_index.encoders.training.read_ahead import ReadAhead
 from m2s_index.encoders.training.source import MovieSource
 from m2s_index.types import Float32Array
 
@@ -32,8 +30,8 @@ class MovieBatch:
     similar: Tensor
 
 
-class MovieBatches:
-    """Reads a sampler's batches. Use it as a context manager, from one thread."""
+class MovieBatches(ReadAhead[int, MovieBatch]):
+    """Reads a sampler's batches, each as a whole."""
 
     def __init__(
         self,
@@ -53,21 +51,12 @@ class MovieBatches:
             seed: which are drawn.
             processes: each reads its share of a batch alone.
         """
+        super().__init__(lambda number: [number], self._read, threads=1)
         self._source = source
         self._sampler = sampler
         self._shots = shots
         self._seed = seed
         self._processes = processes
-        self._thread = ThreadPoolExecutor(1, "m2s-batches")
-        self._ahead: dict[int, Future[MovieBatch]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown(cancel_futures=True)
 
     def batch(self, number: int) -> MovieBatch:
         """Batch ``number``; each film is in it once, however many pairs it is in.
@@ -75,9 +64,8 @@ class MovieBatches:
         Raises:
             CatalogError: a film's features are damaged, or no longer there.
         """
-        reading = self._ahead.pop(number, None) or self._thread.submit(self._read, number)
-        self._ahead = {number + 1: self._thread.submit(self._read, number + 1)}
-        return reading.result()
+        (batch,) = self.read(number)
+        return batch
 
     def _read(self, number: int) -> MovieBatch:
         whole = self._sampler.batch(number)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from m2s_index.catalog import Catalog
 from m2s_index.encoder import SentenceEncoder
 from m2s_index.errors import UsageError
-from m2s_index.matrices import StoredEncoder, find_encoder, list_encoders
+from m2s_index.matrices import StoredEncoder, featured_films, find_encoder, list_encoders
 from m2s_index.movie_metadata.known_titles import link_movies
 from m2s_index.movie_metadata.movie_signals import title_pairs
 from m2s_index.pairing.pairs_file import MinedScene
@@ -95,13 +95,7 @@ def similar_films(
     with catalog.read() as session:
         reader = reader_of(session)
         encoder = _encoder(reader, encoder_name, features_of)
-        query = "SELECT movie_id, rows FROM features WHERE encoder_id = ?"
-        shots = dict(reader.rows(query, (encoder.encoder_id,)))
-        if not shots:
-            raise UsageError(
-                f"the catalogue has no shot features by encoder '{encoder.name}', which sees whole scenes: "
-                "name one that sees shots with --encoder"
-            )
+        shots = featured_films(reader, encoder)
         pairs = _similar_movies(session, signal, count, sentences, without)
         named = {movie_id for pair in pairs for movie_id in pair}
         usable = {movie_id for movie_id in named if shots.get(movie_id, 0) >= WINDOW_SHOTS}
