@@ -93,6 +93,7 @@ def build(
 
     from m2s_index.build import BuildResult
     from m2s_index.catalog import Catalog
+    from m2s_index.cores import usable_cores
     from m2s_index.encoders import DEFAULT
     from m2s_index.encoders.registry import make_encoder
     from m2s_index.errors import UsageError
@@ -102,7 +103,7 @@ def build(
     from m2s_index.plan import plan_build, plan_stored
     from m2s_index.shot_features import check_encoder
     from m2s_index.vectors import faiss_module
-    from m2s_index.workers import WorkerPool, usable_cores
+    from m2s_index.workers import WorkerPool
 
     faiss_module()  # a missing FAISS is better known now than when a night's films have been read
     table = read_metadata(metadata) if metadata else {}
@@ -271,7 +272,7 @@ def _run(
     from m2s_index.build import Builder
     from m2s_index.catalog import Catalog
     from m2s_index.cli.progress import BuildProgress
-    from m2s_index.workers import usable_cores
+    from m2s_index.cores import usable_cores
 
     with Catalog.open(folder, writable=True) as catalog, BuildProgress(plan) as progress:
         builder = Builder(catalog, encoder, options, index_kind=index_kind, metadata=table, on_event=progress.event)

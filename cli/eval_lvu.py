@@ -154,9 +154,10 @@ def _index(folder: Path, clips: list[Path], encoders: list[AnyEncoder], workers:
     from m2s_index.build import Builder
     from m2s_index.catalog import Catalog
     from m2s_index.cli.progress import BuildProgress
+    from m2s_index.cores import usable_cores
     from m2s_index.lock import BuildLock
     from m2s_index.plan import plan_build
-    from m2s_index.workers import WorkerPool, usable_cores
+    from m2s_index.workers import WorkerPool
 
     failures: dict[str, str] = {}
     with ExitStack() as held:

@@ -43,12 +43,11 @@ def shots(
     Frames count from 0; end frames are exclusive; seconds count from the first frame.
     """
     hurry()
+    from m2s_index.cores import usable_cores
     from m2s_index.errors import UsageError
     from m2s_index.names import display_name
     from m2s_index.parallel_shots import find_shots_in_parallel
     from m2s_index.shots import MIN_SHOT_SECONDS, make_detector
-    from m2s_index.timelines import write_timeline
-    from m2s_index.workers import usable_cores
 
     if shots_from and not (detector is None and min_shot_seconds is None):
         raise UsageError("--shots-from takes the shots as they are listed: leave out --detector and --min-shot")
@@ -85,6 +84,8 @@ def shots(
         header = (*COLUMNS, "transition_start_frame", "transition_end_frame")
         print_csv(header, ([row[name] for name in header] for row in rows))
     elif output_format in ("edl", "otio"):
+        from m2s_index.timelines import write_timeline
+
         name = display_name(str(file))
         click.echo(write_timeline(found, name, file, read.info, output_format), nl=False)
     else:

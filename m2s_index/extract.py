@@ -10,7 +10,6 @@ from pathlib import Path
 
 from m2s_index.bars import BarFinder
 from m2s_index.clips import ClipFound, read_clips
-from m2s_index.cut_lists import CutListDetector
 from m2s_index.errors import DamagedVideoError
 from m2s_index.keyframe_picker import KeyFramePicker
 from m2s_index.keyframe_store import encode_jpeg
@@ -107,6 +106,8 @@ def extract(
     if cuts is None:
         detector = make_detector(options.detector, min_shot_seconds=options.min_shot_seconds)
     else:
+        from m2s_index.cut_lists import CutListDetector
+
         detector = CutListDetector(options.detector, cuts, f"the cut list of {path}")
     pass_ = _Pass(path, options, detector, threads=threads, keep_pictures=True)
     shots = []

@@ -10,14 +10,16 @@ import copy
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m2s_index.errors import WorkerError
 from m2s_index.extract import FilmRead, find_shots, shots_of_samples
 from m2s_index.segments import SampleBlock, SegmentRead, digest, divide
 from m2s_index.shots import SampleDetector, ShotDetector
 from m2s_index.types import BuildOptions, Shot
-from m2s_index.wire import Job
-from m2s_index.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from m2s_index.workers import WorkerPool
 
 MOST_WORKERS = 4
 """The detector sees frames one after the other: it could not follow more decoders."""
@@ -36,6 +38,8 @@ def find_shots_in_parallel(path: Path, detector: ShotDetector, workers: int) -> 
     if workers > 1 and isinstance(detector, SampleDetector):
         info, segments = divide(path, workers)
         if len(segments) > 1:
+            from m2s_index.workers import WorkerPool
+
             try:
                 with WorkerPool(workers) as pool:
                     blocks = _blocks(path, segments, pool)
@@ -52,6 +56,8 @@ def _blocks(path: Path, segments: list[tuple[int, int]], pool: WorkerPool) -> It
     Raises:
         WorkerError: a segment could not be read, or does not go on where the one before ends.
     """
+    from m2s_index.wire import Job
+
     jobs = [Job("samples", str(path), BuildOptions(), spans=(segment,)) for segment in segments]
     said: dict[tuple[int, int], deque[SampleBlock | SegmentRead]] = {segment: deque() for segment in segments}
     following: str | None = None

@@ -32,11 +32,6 @@ MESSAGE_SECONDS = 10
 REMEDY = "play the file to check, then convert it with another tool"
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Worker:
     """One process and what it is doing."""
 
