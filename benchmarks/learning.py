@@ -1,6 +1,6 @@
 """Does it learn? Trained encoders against untrained ones, on films of a world whose themes and places are known.
 
-    python benchmarks/learning.py --out DIR [--seeds 5] [--films 56] [--held-out 56] [--scene-steps 600] …
+    python benchmarks/learning.py --out DIR [--seeds 5] [--films 112] [--held-out 56] [--scene-steps 600] …
 
 Each seed is another world and another training; the first is 1, as settings were chosen on world 0. A world's films
 are rendered, cut into their true shots and indexed with the untaught encoder ``gist``; some are held out. On the
@@ -269,13 +269,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of what each seed gave")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1, help="on world 0 settings were chosen")
-    parser.add_argument("--films", type=int, default=56, help="to train on")
+    parser.add_argument("--films", type=int, default=112, help="to train on")
     parser.add_argument("--held-out", type=int, default=56, help="to measure with")
     parser.add_argument("--movie-batch", type=int, default=16)
-    parser.add_argument("--movie-epochs", type=int, default=40)
+    parser.add_argument("--movie-epochs", type=int, default=20)
     parser.add_argument("--scene-steps", type=int, default=600, help="the same for all pairs")
     parser.add_argument("--scene-batch", type=int, default=32)
-    parser.add_argument("--shot-epochs", type=int, default=4)
+    parser.add_argument("--shot-epochs", type=int, default=6)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ from m2s_index.evaluate import evaluate_retrieval
 from m2s_index.evaluation.labelled_scenes import labelled_movies
 from m2s_index.evaluation.retrieval_report import EvaluationOptions, RetrievalReport
 from m2s_index.lock import BuildLock
-from m2s_index.matrices import find_encoder, identity_key, list_encoders
+from m2s_index.matrices import featured_films, find_encoder, identity_key, list_encoders
 from m2s_index.movie_metadata.known_titles import link_movies
 from m2s_index.movie_metadata.movie_signals import known_signals
 from m2s_index.movie_source import LeftOut, ShotFeatureSource, nothing_known
@@ -57,13 +57,12 @@ def hold_out(catalog: Catalog, encoder_name: str | None, *, share: float, seed: 
         seed: another seed, other films.
 
     Raises:
-        UsageError: there is no such encoder.
+        UsageError: there is no such encoder, or no shot features by it.
     """
     with catalog.read() as session:
         reader = reader_of(session)
         encoder = find_encoder(reader, encoder_name)
-        query = "SELECT movie_id FROM features WHERE encoder_id = ?"
-        embedded = {movie_id for (movie_id,) in reader.rows(query, (encoder.encoder_id,))}
+        embedded = featured_films(reader, encoder)
         labelled, titles = labelled_movies(reader), link_movies(session)
         order = session.scalars(select(MovieRow.id).order_by(MovieRow.fingerprint, MovieRow.id)).all()
     movies: dict[tuple[str, int], list[int]] = {}

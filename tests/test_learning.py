@@ -11,8 +11,8 @@ import pytest
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "learning.py"
 TINY = (
-    "--seeds", "1", "--films", "12", "--held-out", "6", "--movie-batch", "8", "--movie-epochs", "1",
-    "--scene-steps", "2", "--scene-batch", "4", "--shot-epochs", "3",
+    "--seeds", "1", "--films", "8", "--held-out", "4", "--movie-batch", "8", "--movie-epochs", "1",
+    "--scene-steps", "2", "--scene-batch", "4", "--shot-epochs", "2",
 )  # fmt: skip
 
 
