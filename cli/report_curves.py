@@ -13,6 +13,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 WIDTH_PX, HEIGHT_PX = 720, 380
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 56, 170, 16, 44
+LEGEND_CHARACTERS = 20
+"""What there is room for; of a longer name, as files have, the end is shown."""
 
 
 def curves(result: VocabularyResult) -> str:
@@ -53,9 +55,14 @@ def _curve(name: str, figures: tuple[Figure, ...], number: int, top: float) -> s
     x, y = WIDTH_PX - RIGHT_PX + 8, TOP_PX + 14 + 20 * number
     legend = (
         f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2.5"{dash}/>'
-        f'<text x="{x + 28}" y="{y}">{escape(name)}</text>'
+        f'<text x="{x + 28}" y="{y}">{escape(legend_name(name))}<title>{escape(name)}</title></text>'
     )
     return f'{band}<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2.5"{dash}/>{legend}'
+
+
+def legend_name(name: str) -> str:
+    """An encoder's name as far as there is room for it; ``LEGEND_CHARACTERS`` at most."""
+    return name if len(name) <= LEGEND_CHARACTERS else "…" + name[1 - LEGEND_CHARACTERS :]
 
 
 def _axes(count: int, top: float) -> str:

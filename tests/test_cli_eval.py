@@ -14,6 +14,7 @@ from catalog_contents import sql
 from plain_builds import MeanColour, library_build
 from tiny_films import write_tiny_film
 
+from m2s_index.cli.report_curves import legend_name
 from m2s_index.lvu import read_lvu
 
 PLACES = ("office", "airport", "school", "hotel", "prison", "restaurant")
@@ -362,9 +363,17 @@ def test_the_report_shows_what_was_found(catalog, m2s, tmp_path):
     assert next(right, None) is None
     markup = (tmp_path / "report.html").read_text("utf-8")
     assert markup.count("<polyline") == markup.count("<polygon") == 4
+    legend = re.findall(r">([^<]*)<title>([^<]*)</title></text>", markup)
+    assert legend == 2 * [(encoder["name"], encoder["name"]) for encoder in encoders]
     for words in ("CLIP (published)", "*|<i>x</i>|* $~^#{}\\", "paired differences", "m2s 0.1.0", "eval retrieval"):
         assert words in report.text
     assert report.pictures[0].endswith(", frame 1")
+
+
+def test_the_legend_shows_the_end_of_a_long_name():
+    """A trained encoder is called as its file is: what tells it from others stands at the end."""
+    assert legend_name("timm:resnet50") == "timm:resnet50"
+    assert legend_name("/films/trained/e_scene.safetensors") == "…e_scene.safetensors"
 
 
 def test_the_report_of_a_chosen_query(catalog, m2s, tmp_path):
