@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -34,7 +35,7 @@ def make_encoder(name: str = "test", dimension: int = 16, metric: Metric = "cosi
 
 def fingerprint_of(path: str) -> str:
     """What stands for the contents of a film that was never filmed: the same in every process."""
-    return hashlib.sha256(path.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
 def make_film(
