@@ -4,10 +4,10 @@
 
 Each seed is another world and another training; the first is 1, as settings were chosen on world 0. A world's films
 are rendered, cut into their true shots and indexed with the untaught encoder ``gist``; some are held out. On the
-others m2s's own commands run: ``train movie``,
-``train mine`` and ``train scene`` for each of the three signals, and ``train shot`` for both recipes. Held-out
-scenes are then the queries and the gallery (other films only), and precision at 1, 5 and 10 is measured for themes
-and places. What a seed gave is kept in DIR/seed-N.json and not made again; tables of all seeds are printed.
+others m2s's own commands run: ``train movie``, ``train mine`` and ``train scene`` for each of the three signals,
+and ``train shot`` for both recipes. Held-out scenes are then the queries and the gallery (other films only), and
+precision at 1, 5 and 10 is measured for themes and places. What a seed gave is kept in DIR/seed-N.json and not made
+again; tables of all seeds are printed.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def find_shots_in_parallel(path: Path, detector: ShotDetector, workers: int) -> 
                     return shots_of_samples(path, info, copy.deepcopy(detector), blocks)
             except WorkerError:
                 pass  # what is wrong with the film, one pass will say
-    # Threads of one decoder cannot run ahead over frames that build on one another, but over intra frames they can.
+    # Intra frames build on no others: each of the decoder's threads can take one.
     return find_shots(path, detector, threads=workers if detector.intra_only else 1)
 
 

@@ -214,7 +214,8 @@ class VideoReader:
             try:
                 for packet in self._container.demux(self._stream):
                     self.damaged_packets += packet.is_corrupt
-                    # The decoder would drop the others one by one; the empty one at the end makes it give all.
+                    # Skipping alone, a decoder looks at each of the others, or decodes them (VP9's). The empty
+                    # packet at the end makes it give all.
                     if self._intra_only and packet.size and not packet.is_keyframe:
                         continue
                     try:

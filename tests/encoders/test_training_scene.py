@@ -114,7 +114,7 @@ def places(tmp_path_factory):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_small_training_learns(m2s, places, tmp_path, seed):
     """With any seed: the last losses are at most 0.9 of the first, and what films share is found in films that were
-    not trained on, better than in the features as they are.
+    not trained on, clearly better than in the features as they are.
     """
     out = tmp_path / "e.safetensors"
     ran = train(m2s, *places, out, "--held-out", "0.25", "--set", f"seed={seed}", "--json")
@@ -125,7 +125,7 @@ def test_a_small_training_learns(m2s, places, tmp_path, seed):
     assert np.mean(curve[-4:]) <= 0.9 * np.mean(curve[:4])
     before, after = said["held_out"]["before"], said["held_out"]["after"]
     assert before["queries"] == after["queries"] > 40
-    assert after["auc"] > before["auc"] > 0.5
+    assert after["auc"] - 0.03 > before["auc"] > 0.5
 
 
 @pytest.mark.slow
